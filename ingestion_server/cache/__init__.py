@@ -1,0 +1,1 @@
+"""What we already know: bar segments, single flight, encoded replies."""

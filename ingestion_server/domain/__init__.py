@@ -1,0 +1,1 @@
+"""Values and failures; no I/O and no framework."""

@@ -1,0 +1,1 @@
+"""What the server does, talking to the other rooms through ports."""

@@ -1,0 +1,1 @@
+"""How one call is made: a list of steps around `send`."""

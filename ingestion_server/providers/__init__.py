@@ -1,0 +1,1 @@
+"""One folder per vendor, sans-IO; vendors never know each other."""

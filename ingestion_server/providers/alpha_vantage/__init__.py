@@ -1,0 +1,1 @@
+"""What Alpha Vantage offers, and how its requests and replies read."""

@@ -1,0 +1,1 @@
+"""What Yahoo Finance offers, and how its requests and replies read."""

@@ -1,0 +1,1 @@
+"""Whom to ask, and the explanation of each choice."""

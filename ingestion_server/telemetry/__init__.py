@@ -1,0 +1,1 @@
+"""Ears: log lines, metrics and spans, fed by hooks."""
