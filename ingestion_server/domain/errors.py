@@ -1,0 +1,274 @@
+"""
+Everything that can go wrong, as facts.
+
+    IngestionError
+    ├── CallerError                    the request is at fault
+    │   ├── InvalidQueryError          a field is wrong
+    │   ├── CallerThrottledError       more at once than the server takes
+    │   └── DeadlineExceededError      the caller's time is over
+    ├── ProviderError                  one vendor, one call
+    │   ├── SymbolUnknownError         the vendor does not know the symbol
+    │   ├── NoDataUnexplainedError     the vendor says nothing, and not why
+    │   ├── QuotaExhaustedError        the vendor, or our ledger, says: not now
+    │   ├── CredentialsRefusedError    our key is wrong or absent
+    │   ├── SessionExpiredError        the vendor wants us to greet it anew
+    │   ├── EntitlementMissingError    the plan does not include it
+    │   ├── CapabilityMissingError     the vendor cannot do this at all
+    │   ├── MalformedPayloadError      the vendor sent rubbish
+    │   ├── ProviderUnavailableError   the vendor failed or cannot be reached
+    │   └── BreakerOpenError           the vendor rests after failures
+    ├── RouteError                     all vendors together
+    │   ├── AllProvidersFailedError
+    │   └── PinnedProviderFailedError
+    └── ServerStoppingError            the server is on its way out
+
+An error carries facts for machines and one sentence for people; what a caller sees
+of it is decided by one table in the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from typing_extensions import override
+
+
+class Violation(NamedTuple):
+    """Name a wrong field and what it should have been."""
+
+    field: str
+    description: str
+
+
+class IngestionError(Exception):
+    """Be the root of every failure of ours."""
+
+    reason: ClassVar[str] = "INTERNAL"
+    """The ErrorInfo reason that callers see."""
+
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+        """When trying again can help; None if it cannot, or nobody knows."""
+
+    def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars, without secrets."""
+        return {}
+
+
+class CallerError(IngestionError):
+    """Blame the request."""
+
+
+class InvalidQueryError(CallerError):
+    """Name every wrong field of the request."""
+
+    reason = "INVALID_QUERY"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"fields": ",".join(dict.fromkeys(v.field for v in self.violations))}
+
+
+class CallerThrottledError(CallerError):
+    """Refuse a call because the server has enough of them."""
+
+    reason = "CALLER_THROTTLED"
+
+    def __init__(self, message: str, *, limit: int, retry_after_seconds: float) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.limit = limit
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"limit": str(self.limit)}
+
+
+class DeadlineExceededError(CallerError):
+    """Say what had been tried when the caller's time was over."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+    def __init__(self, message: str, *, attempts: str = "") -> None:
+        super().__init__(message)
+        self.attempts = attempts
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"attempts": self.attempts}
+
+
+class ProviderError(IngestionError):
+    """Say what one vendor did to one call."""
+
+    transient: ClassVar[bool] = False
+    """Whether the same call may succeed a moment later."""
+    trips_breaker: ClassVar[bool] = False
+    """Whether it is a sign that the vendor is broken."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.provider = provider
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"provider": self.provider}
+
+
+class SymbolUnknownError(ProviderError):
+    """Say that a vendor definitely does not know the symbol."""
+
+    reason = "SYMBOL_UNKNOWN"
+
+    def __init__(self, message: str, *, provider: str, symbol: str = "") -> None:
+        super().__init__(message, provider=provider)
+        self.symbol = symbol
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"providers": self.provider, "symbol": self.symbol}
+
+
+class NoDataUnexplainedError(ProviderError):
+    """Say that a vendor gave nothing, and that nobody can tell why."""
+
+    reason = "NO_DATA_UNEXPLAINED"
+
+
+class QuotaExhaustedError(ProviderError):
+    """Say that a vendor may not be called before ``retry_after_seconds``."""
+
+    reason = "QUOTA_EXHAUSTED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        window: str,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(
+            message, provider=provider, retry_after_seconds=retry_after_seconds
+        )
+        self.window = window
+        """Name of the window that is used up, for example ``day``."""
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"provider": self.provider, "window": self.window}
+
+
+class CredentialsRefusedError(ProviderError):
+    """Say that a vendor refuses our key, or that we have none."""
+
+    reason = "CREDENTIALS_REFUSED"
+
+
+class SessionExpiredError(ProviderError):
+    """Say that the vendor wants a new cookie or crumb first."""
+
+    reason = "CREDENTIALS_REFUSED"
+
+
+class EntitlementMissingError(ProviderError):
+    """Say that our plan with the vendor does not include a feature."""
+
+    reason = "ENTITLEMENT_MISSING"
+
+    def __init__(self, message: str, *, provider: str, feature: str) -> None:
+        super().__init__(message, provider=provider)
+        self.feature = feature
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"provider": self.provider, "feature": self.feature}
+
+
+class CapabilityMissingError(ProviderError):
+    """Say that a vendor cannot do this at all."""
+
+    reason = "CAPABILITY_MISSING"
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {self.provider: self.message} if self.provider else {}
+
+
+class MalformedPayloadError(ProviderError):
+    """Say that a vendor's answer cannot be read."""
+
+    reason = "MALFORMED_PAYLOAD"
+    trips_breaker = True
+
+
+class ProviderUnavailableError(ProviderError):
+    """Say that a vendor failed, timed out or cannot be reached."""
+
+    reason = "ALL_PROVIDERS_FAILED"
+    transient = True
+    trips_breaker = True
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"providers": self.provider}
+
+
+class BreakerOpenError(ProviderError):
+    """Say that a vendor rests after failures."""
+
+    reason = "ALL_PROVIDERS_FAILED"
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return {"providers": self.provider}
+
+
+class RouteError(IngestionError):
+    """Say what became of a request after all vendors were asked."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        facts: Mapping[str, str],
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self._facts = dict(facts)
+
+    @override
+    def facts(self) -> dict[str, str]:
+        return dict(self._facts)
+
+
+class AllProvidersFailedError(RouteError):
+    """Say that no vendor could answer."""
+
+    reason = "ALL_PROVIDERS_FAILED"
+
+
+class PinnedProviderFailedError(RouteError):
+    """Say that the one vendor that was allowed failed."""
+
+    reason = "PINNED_PROVIDER_FAILED"
+
+
+class ServerStoppingError(IngestionError):
+    """Say that this server is on its way out."""
+
+    reason = "SERVER_STOPPING"

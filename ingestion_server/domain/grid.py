@@ -1,0 +1,216 @@
+"""
+Which bars should exist.
+
+A grid is judged from the sessions of an exchange, or from the week of a market that
+has none (FX trades from Sunday to Friday, 17:00 New York; crypto always).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ingestion_server.domain.instrument import AssetClass
+from ingestion_server.domain.interval import (
+    DAY_NS,
+    HOUR_NS,
+    Interval,
+    Times,
+    day_labels,
+    label_ends,
+    labels,
+)
+from ingestion_server.domain.query import Span
+from ingestion_server.domain.sessions import Sessions
+from ingestion_server.domain.zones import utc_from_local
+
+_FX_ZONE: Final = "America/New_York"
+_FX_TURN_HOUR: Final = 17
+_MONDAY_TO_FRIDAY: Final = 5
+_DECEMBER: Final = 12
+_CHRISTMAS: Final = 25
+_LONGEST_GRID_NS: Final = 200 * 366 * DAY_NS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Hold the bars that should exist, ascending: labels and when each is over."""
+
+    opens_ns: Times
+    closes_ns: Times
+
+    def __len__(self) -> int:
+        return len(self.opens_ns)
+
+    def first(self, count: int) -> Grid:
+        """Return the first so many."""
+        return Grid(self.opens_ns[:count], self.closes_ns[:count])
+
+    def last(self, count: int) -> Grid:
+        """Return the last so many."""
+        start = max(0, len(self) - count)
+        return Grid(self.opens_ns[start:], self.closes_ns[start:])
+
+    def due(self, now_ns: int) -> Grid:
+        """Return those that are over by ``now_ns``."""
+        over = self.closes_ns <= now_ns
+        return Grid(self.opens_ns[over], self.closes_ns[over])
+
+    def within(self, spans: list[Span]) -> Grid:
+        """Return those that open within one of the spans."""
+        inside = np.zeros(len(self), np.bool_)
+        for span in spans:
+            inside |= (self.opens_ns >= span.start_ns) & (self.opens_ns < span.end_ns)
+        return Grid(self.opens_ns[inside], self.closes_ns[inside])
+
+
+def grid(
+    asset_class: AssetClass,
+    interval: Interval,
+    span: Span,
+    sessions: Sessions | None,
+) -> Grid | None:
+    """
+    Return the bars whose labels lie in the span, or None where nobody can know.
+
+    Regular hours only: when a trade outside of them should have happened, nobody
+    knows.
+    """
+    if span.end_ns - span.start_ns > _LONGEST_GRID_NS:
+        span = Span(span.end_ns - _LONGEST_GRID_NS, span.end_ns)
+    match asset_class:
+        case AssetClass.CRYPTO:
+            return _round_the_clock(interval, span)
+        case AssetClass.FX:
+            return _currency_week(interval, span)
+        case AssetClass.FUTURE if interval.intraday:
+            return None
+        case _:
+            return None if sessions is None else _listed(interval, span, sessions)
+
+
+def missing_spans(wanted: Grid, have_ns: Times, interval: Interval) -> list[Span]:
+    """Return the stretches of the grid that have no bar, each as long as can be."""
+    gone = ~np.isin(wanted.opens_ns, have_ns)
+    if not gone.any():
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.view(np.int8), [0]))))
+    ends = label_ends(wanted.opens_ns, interval)
+    return [
+        Span(int(wanted.opens_ns[first]), int(ends[stop - 1]))
+        for first, stop in zip(edges[::2], edges[1::2], strict=True)
+    ]
+
+
+def _listed(interval: Interval, span: Span, sessions: Sessions) -> Grid | None:
+    if interval.intraday:
+        return _listed_intraday(interval, span, sessions)
+    first, stop = _label_reach(interval, span)
+    if first < sessions.covers_from_ns or stop > sessions.covers_until_ns:
+        first = max(first, sessions.covers_from_ns)
+        stop = min(stop, sessions.covers_until_ns)
+        if first >= stop:
+            return None
+    low, high = np.searchsorted(sessions.labels_ns, (first, stop))
+    return _grouped(
+        sessions.labels_ns[low:high], sessions.closes_ns[low:high], interval, span
+    )
+
+
+def _listed_intraday(interval: Interval, span: Span, sessions: Sessions) -> Grid | None:
+    if span.start_ns < sessions.covers_from_ns or (
+        span.start_ns >= sessions.covers_until_ns
+    ):
+        return None
+    low = int(np.searchsorted(sessions.closes_ns, span.start_ns, side="right"))
+    high = int(np.searchsorted(sessions.opens_ns, span.end_ns))
+    opens, closes = sessions.opens_ns[low:high], sessions.closes_ns[low:high]
+    step = interval.length_ns
+    counts = -(-(closes - opens) // step)
+    if not len(counts):
+        return Grid(opens, closes)
+    session = np.repeat(np.arange(len(counts)), counts)
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    bar_opens = opens[session] + (np.arange(len(session)) - starts[session]) * step
+    bar_closes = np.minimum(bar_opens + step, closes[session])
+    pause, resume = sessions.break_starts_ns[low:high], sessions.break_ends_ns[low:high]
+    paused = (
+        (pause[session] >= 0)
+        & (bar_opens >= pause[session])
+        & (bar_closes <= resume[session])
+    )
+    inside = ~paused & (bar_opens >= span.start_ns) & (bar_opens < span.end_ns)
+    return Grid(bar_opens[inside], bar_closes[inside])
+
+
+def _round_the_clock(interval: Interval, span: Span) -> Grid:
+    if interval.intraday:
+        step = interval.length_ns
+        opens = np.arange(
+            -(-span.start_ns // step) * step, span.end_ns, step, dtype=np.int64
+        )
+        return Grid(opens, opens + step)
+    first, stop = _label_reach(interval, span)
+    days = np.arange(first, stop, DAY_NS, dtype=np.int64)
+    return _grouped(days, days + DAY_NS, interval, span)
+
+
+def _currency_week(interval: Interval, span: Span) -> Grid:
+    if interval.intraday:
+        step = interval.length_ns
+        first = -(-span.start_ns // step) * step
+        opens = np.arange(first, span.end_ns, step, dtype=np.int64)
+        days = np.arange(
+            span.start_ns // DAY_NS * DAY_NS - DAY_NS,
+            span.end_ns + 2 * DAY_NS,
+            DAY_NS,
+            dtype=np.int64,
+        )
+        turns = utc_from_local(days + _FX_TURN_HOUR * HOUR_NS, _FX_ZONE)
+        # The trading day that ends at a turn belongs to that turn's date.
+        ends = np.searchsorted(turns, opens, side="right")
+        open_days = _trading_days(days)
+        return Grid(*(times[open_days[ends]] for times in (opens, opens + step)))
+    first, stop = _label_reach(interval, span)
+    days = np.arange(first, stop, DAY_NS, dtype=np.int64)
+    days = days[_trading_days(days)]
+    # Vendors end an FX day at different hours, all by the New York turn.
+    closes = utc_from_local(days + _FX_TURN_HOUR * HOUR_NS, _FX_ZONE)
+    return _grouped(days, np.maximum(closes, days + DAY_NS), interval, span)
+
+
+def _trading_days(days_ns: Times) -> np.typing.NDArray[np.bool_]:
+    """Tell Mondays to Fridays, New Year's Day and Christmas excepted."""
+    days = days_ns // DAY_NS
+    weekday = (days + 3) % 7
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    month = months.astype(np.int64) % 12 + 1
+    day = (dates - months).astype(np.int64) + 1
+    new_year = (month == 1) & (day == 1)
+    christmas = (month == _DECEMBER) & (day == _CHRISTMAS)
+    return np.asarray((weekday < _MONDAY_TO_FRIDAY) & ~new_year & ~christmas)
+
+
+def _label_reach(interval: Interval, span: Span) -> tuple[int, int]:
+    """Return the days that bars with labels in the span are made of."""
+    edges = np.array([span.start_ns, span.end_ns - 1], np.int64)
+    edge_labels = labels(edges, interval)
+    ends = label_ends(edge_labels, interval)
+    first = edge_labels[0] if edge_labels[0] >= span.start_ns else ends[0]
+    return int(first), int(max(ends[1], first))
+
+
+def _grouped(days: Times, closes: Times, interval: Interval, span: Span) -> Grid:
+    """Sum days up to bars: a bar is over when its last day is."""
+    if interval is not Interval.DAY_1:
+        bar_labels = labels(days, interval)
+        days, firsts = np.unique(bar_labels, return_index=True)
+        if len(days):
+            closes = np.maximum.reduceat(closes, firsts)
+    else:
+        days = day_labels(days)
+    inside = (days >= span.start_ns) & (days < span.end_ns)
+    return Grid(days[inside], closes[inside])

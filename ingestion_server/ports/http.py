@@ -1,0 +1,67 @@
+"""One HTTP exchange with a vendor, as data; and the door it goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """Ask a vendor; holds no secret until the vendor's ``sign`` adds it."""
+
+    provider: str
+    """Id of the vendor."""
+    url: str
+    """Scheme, host and path; the path is already percent-encoded."""
+    params: tuple[tuple[str, str], ...] = ()
+    """Query parameters, not encoded."""
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    form: tuple[tuple[str, str], ...] = ()
+    """Fields of a form body, for POST."""
+    feature: str = ""
+    """What a plan may not include, for example ``TIME_SERIES_DAILY:full``."""
+    follow_redirects: bool = True
+
+    @property
+    def full_url(self) -> str:
+        """Return the url with its encoded parameters."""
+        if not self.params:
+            return self.url
+        return f"{self.url}?{urlencode(self.params, quote_via=quote, safe=',|:')}"
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """Hold a vendor's answer, decompressed, with our secrets blanked."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+    """Names in lower case; repeated ones joined by a line feed."""
+    received_at_ns: int = 0
+    """When it arrived; for a recording, when it was recorded."""
+    url: str = ""
+    """Where it came from after redirects, with secrets blanked."""
+
+
+class Transport(Protocol):
+    """
+    Carry one exchange over the network, or answer from a recording.
+
+    Raises only ``ProviderUnavailableError`` (cannot be reached, timed out, cut) and
+    ``MalformedPayloadError`` (too large, wrong encoding, foreign redirect); of a
+    recording, ``NoDataUnexplainedError`` naming the request that is not there.
+    """
+
+    async def send(
+        self, request: HttpRequest, *, timeout_seconds: float
+    ) -> HttpResponse:
+        """Send a signed request and read its answer."""
+        ...
+
+    def as_of_ns(self, request: HttpRequest) -> int | None:
+        """Return when the answer to such a request was recorded; None if it is live."""
+        ...

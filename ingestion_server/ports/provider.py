@@ -1,0 +1,212 @@
+"""
+What a vendor is to the house: declarations, and pure functions.
+
+A vendor never touches the network or the clock: it builds requests, is handed
+answers, and reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from ingestion_server.domain.actions import CorporateActions
+from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.bars import BarSeries
+from ingestion_server.domain.instrument import AssetClass, Instrument
+from ingestion_server.domain.interval import Interval
+from ingestion_server.domain.quality import QualityFlag
+from ingestion_server.domain.query import Span
+from ingestion_server.ports.http import HttpRequest, HttpResponse
+
+
+class Lifecycle(msgspec.Struct, frozen=True):
+    """Say whether a vendor still serves."""
+
+    stage: str = "active"
+    """``active``, ``deprecated`` or ``retired``."""
+    since: str = ""
+    """ISO date of the last change; empty if it was always so."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Allow so many calls per stretch of time."""
+
+    name: str
+    """For example ``minute`` or ``day``."""
+    calls: int
+    seconds: float
+    """Length of a rolling window; of a day that turns at a fixed hour, 86,400."""
+    reset_zone: str = ""
+    """IANA zone whose midnight resets the window; empty = it rolls."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Say what a plan allows and costs."""
+
+    windows: tuple[Window, ...]
+    price_per_call_usd: float = 0.0
+    """Price of one more call; 0 for flat plans."""
+    monthly_price_usd: float = 0.0
+    published: bool = True
+    """False where the vendor publishes no number and this is a safe pace."""
+
+
+class Capability(msgspec.Struct, frozen=True):
+    """Say what a vendor serves as it is, without our computing anything."""
+
+    asset_classes: frozenset[AssetClass]
+    intervals: frozenset[Interval]
+    adjustments: frozenset[Adjustment]
+    """As the vendor's own bars are adjusted; for kinds without actions, RAW."""
+    extended_hours: bool = False
+    oldest_seconds: float | None = None
+    """How far back from now bars reach; None = no such limit."""
+    earliest_ns: int | None = None
+    """Before this the vendor has nothing; None = unknown."""
+
+
+class BarAsk(msgspec.Struct, frozen=True):
+    """Ask a vendor for bars that it serves as they are."""
+
+    instrument: Instrument
+    interval: Interval
+    adjustment: Adjustment
+    span: Span
+    """Labels wanted; the vendor may give more."""
+    now_ns: int
+    """When the question is asked; for a recording, when it was recorded."""
+    hours: TradingHours = TradingHours.REGULAR
+    refused: frozenset[str] = frozenset()
+    """Features that the plan turned out not to include."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """Hold the bars of one answer, ascending, labelled as the house labels them."""
+
+    series: BarSeries
+    currency: str = ""
+    """Unit of the prices as the vendor names it; empty if it does not."""
+    first_trade_ns: int | None = None
+    """When the instrument was first traded, if the vendor says."""
+    flags: list[QualityFlag] = field(default_factory=list)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Hold what a vendor wants to see; never logged."""
+
+    key: str = ""
+    crumb: str = ""
+    cookies: tuple[tuple[str, str], ...] = ()
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Say which resource a request means, for finding it among recordings."""
+
+    resource: frozenset[tuple[str, str]]
+    """What must be equal: function, symbol, interval, …."""
+    window: frozenset[tuple[str, str]] = frozenset()
+    """Parts that choose a stretch of time and must be equal too, such as a month."""
+
+
+class Provider(Protocol):
+    """Be one vendor."""
+
+    @property
+    def name(self) -> str:
+        """Return the id, in snake case."""
+        ...
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return the hosts that requests and redirects may go to."""
+        ...
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Return whether the vendor still serves."""
+        ...
+
+    @property
+    def plans(self) -> Mapping[str, Plan]:
+        """Return the plans by name."""
+        ...
+
+    @property
+    def default_plan(self) -> str:
+        """Return the plan that is assumed where none is configured."""
+        ...
+
+    @property
+    def capabilities(self) -> Sequence[Capability]:
+        """Return what is served natively."""
+        ...
+
+    @property
+    def feed_delay_seconds(self) -> float | None:
+        """Return how late the data are; None if the vendor does not say."""
+        ...
+
+    @property
+    def needs_key(self) -> bool:
+        """Return whether a key is needed."""
+        ...
+
+    @property
+    def secret_parameters(self) -> frozenset[str]:
+        """Return the query parameters that must never be shown or recorded."""
+        ...
+
+    def spelling(self, instrument: Instrument) -> str | None:
+        """Return the vendor's own symbol, or None if it cannot mean the instrument."""
+        ...
+
+    def bar_requests(self, ask: BarAsk) -> Sequence[HttpRequest]:
+        """Return the requests whose pages together cover the span."""
+        ...
+
+    def read_bars(self, response: HttpResponse, ask: BarAsk) -> Page:
+        """Read one page of bars; raises only ``ProviderError``."""
+        ...
+
+    def action_requests(
+        self, instrument: Instrument, adjustments: frozenset[Adjustment], now_ns: int
+    ) -> Sequence[HttpRequest]:
+        """Return the requests that tell all corporate actions; empty if none can."""
+        ...
+
+    def read_actions(
+        self, responses: Sequence[HttpResponse], instrument: Instrument
+    ) -> CorporateActions:
+        """
+        Read the answers to ``action_requests``, in their order.
+
+        Raises ``CapabilityMissingError`` if they do not tell the whole history.
+        """
+        ...
+
+    def sign(self, request: HttpRequest, credentials: Credentials) -> HttpRequest:
+        """Add what the vendor wants to see; called next to the wire."""
+        ...
+
+    def check(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Raise the classified error if the answer is a complaint."""
+        ...
+
+    def greet(
+        self, credentials: Credentials
+    ) -> Generator[HttpRequest, HttpResponse, Credentials] | None:
+        """Return the exchange that yields fresh credentials; None if there is none."""
+        ...
+
+    def identity(self, url: str, body: bytes) -> Identity | None:
+        """Say which resource a recorded url (and, where it is silent, body) holds."""
+        ...
+
+    def body_span(self, url: str, body: bytes) -> Span | None:
+        """Return the time that a recorded body of bars covers; None if it has none."""
+        ...
