@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from ingestion_server.domain.query import Span
+
 
 class HttpRequest(msgspec.Struct, frozen=True):
     """Ask a vendor; holds no secret until the vendor's ``sign`` adds it."""
@@ -25,6 +27,8 @@ class HttpRequest(msgspec.Struct, frozen=True):
     feature: str = ""
     """What a plan may not include, for example ``TIME_SERIES_DAILY:full``."""
     follow_redirects: bool = True
+    span: Span | None = None
+    """Stretch of time the answer should cover; chooses among recordings."""
 
     @property
     def full_url(self) -> str:

@@ -1,0 +1,19 @@
+"""
+Simulated vendors that speak the vendors' real wire formats, with faults on demand.
+
+One deterministic market (seeded, calendar aware, with splits and dividends) is told
+in the words of Alpha Vantage and of Yahoo on one port, metered as strictly as the
+vendors do. The room is written from the vendors' documents and recordings; it knows
+nothing of ``providers/``, and time and sessions are handed in::
+
+    async with sandbox.running(sessions=calendars, now_ns=time.time_ns) as running:
+        print(running.url)
+"""
+
+from __future__ import annotations
+
+from ingestion_server.sandbox.options import PLANS, SandboxOptions
+from ingestion_server.sandbox.schedule import SessionSource
+from ingestion_server.sandbox.server import Running, running
+
+__all__ = ["PLANS", "Running", "SandboxOptions", "SessionSource", "running"]

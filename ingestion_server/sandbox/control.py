@@ -1,0 +1,112 @@
+"""The control calls: statistics, faults and reset, as JSON over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ingestion_server.sandbox.faults import (
+    ALPHA_VANTAGE,
+    Effect,
+    Fault,
+    FaultBook,
+    FaultError,
+    parsed,
+)
+from ingestion_server.sandbox.tally import Statistics
+from ingestion_server.sandbox.wire import Call, Reply, Vendor, json_reply
+
+PREFIX = "/control"
+
+
+@dataclass(slots=True)
+class Desk:
+    """Hold a vendor with its faults and its statistics."""
+
+    vendor: Vendor
+    book: FaultBook
+    statistics: Statistics = field(default_factory=Statistics)
+
+    def receive(self, call: Call) -> Reply | None:
+        """Count and meter a call; return the refusal if it is one too many."""
+        self.statistics.begin(self.vendor.counted_as(call), call.now_ns)
+        refused = self.vendor.over_limit(call)
+        if refused is not None:
+            self.statistics.violations += 1
+        return refused
+
+    def draw(self, call: Call) -> list[Fault]:
+        """Return the faults that strike a call, counted."""
+        struck = self.book.draw(self.vendor.scope(call), self.vendor.symbols(call))
+        self.statistics.faults.update(fault.name for fault in struck)
+        return struck
+
+    async def answer(self, call: Call, struck: list[Fault]) -> Reply:
+        """Return the vendor's answer, or that of a fault that replaces it."""
+        for fault in struck:
+            if fault.kind.effect is Effect.REFUSAL:
+                replaced = self.vendor.refusal(fault, call)
+                if replaced is not None:
+                    return replaced
+        self.statistics.served += 1
+        return await self.vendor.answer(call, struck)
+
+    def document(self) -> dict[str, object]:
+        """Return the statistics as they are shown."""
+        by = "by_function" if self.vendor.name == ALPHA_VANTAGE else "by_path"
+        return self.statistics.document(by)
+
+    def reset(self) -> None:
+        """Clear counters, faults and meters."""
+        self.statistics = Statistics()
+        self.book.clear()
+        self.vendor.forget_calls()
+
+
+def control_reply(
+    method: str, path: str, body: bytes, desks: Mapping[str, Desk]
+) -> Reply:
+    """Answer one control call."""
+    name = path.removeprefix(PREFIX).strip("/")
+    match method, name:
+        case "GET", "stats":
+            return json_reply({name: desk.document() for name, desk in desks.items()})
+        case "GET", "faults":
+            active = {name: desk.book.documents() for name, desk in desks.items()}
+            return json_reply(active)
+        case "POST", "reset":
+            for desk in desks.values():
+                desk.reset()
+            return json_reply({"reset": True})
+        case (("POST" | "DELETE"), _) if name in desks:
+            return _change(method, desks[name], body)
+        case _:
+            return _error(404, f"no control call {method} {path}; {_usage(desks)}")
+
+
+def _change(method: str, desk: Desk, body: bytes) -> Reply:
+    if method == "DELETE":
+        desk.book.clear()
+        return json_reply({"cleared": desk.vendor.name})
+    try:
+        fault = parsed(desk.vendor.name, msgspec.json.decode(body))
+    except msgspec.DecodeError as error:
+        return _error(400, f"the body is not JSON: {error}")
+    except FaultError as error:
+        return _error(400, str(error))
+    desk.book.add(fault)
+    return json_reply({"added": fault.document(), "active": desk.book.documents()})
+
+
+def _usage(desks: Mapping[str, Desk]) -> str:
+    vendors = ", ".join(desks)
+    return (
+        "there are GET /control/stats, GET /control/faults, POST /control/reset, and "
+        f"POST or DELETE /control/<vendor> with a vendor of {vendors}"
+    )
+
+
+def _error(status: int, message: str) -> Reply:
+    return json_reply({"error": message}, status=status)

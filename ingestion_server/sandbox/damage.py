@@ -1,0 +1,64 @@
+"""Faults that both vendors share: whole replies, damaged rows, damaged bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ingestion_server.sandbox.bars import Bars
+from ingestion_server.sandbox.faults import Fault, named
+from ingestion_server.sandbox.wire import HTML, TEXT, Reply
+
+TOO_MANY: Final = b"Too Many Requests\r\n"
+"""Yahoo's whole 429 body, as its users report it."""
+
+_PAGE: Final = (
+    b'<!DOCTYPE html>\n<html lang="en-us">\n<head><title>%b</title></head>\n'
+    b"<body><h1>%b</h1><p>Our engineers are working quickly to resolve the issue."
+    b"</p></body>\n</html>\n"
+)
+
+
+def whole_reply(fault: Fault) -> Reply | None:
+    """Return the reply of a refusal that looks the same at both vendors."""
+    match fault.name:
+        case "status_429":
+            return too_many(fault.retry_after)
+        case "status_500":
+            title = b"500 Internal Server Error"
+            return Reply(_PAGE % (title, title), 500, HTML)
+        case "html":
+            title = b"Will be right back..."
+            return Reply(_PAGE % (title, title), 200, HTML)
+        case _:
+            return None
+
+
+def too_many(retry_after: float | None) -> Reply:
+    """Return a 429, with the header only if the seconds are given."""
+    headers = () if retry_after is None else (("Retry-After", f"{retry_after:g}"),)
+    return Reply(TOO_MANY, 429, TEXT, headers)
+
+
+def damaged_rows(bars: Bars, faults: Sequence[Fault]) -> Bars:
+    """Return the bars without the newer ones, or with one impossible row."""
+    if (fault := named(faults, "partial")) is not None:
+        bars = bars.at(slice(int(len(bars) * fault.fraction)))
+    if named(faults, "bad_row") is not None and len(bars):
+        low = bars.low.copy()
+        middle = len(bars) // 2
+        low[middle] = bars.open[middle] * 1.01
+        bars = replace(bars, low=low)
+    return bars
+
+
+def damaged_bytes(reply: Reply, faults: Sequence[Fault]) -> Reply:
+    """Return the reply cut short, or with its middle no longer JSON."""
+    body = reply.body
+    if named(faults, "truncated") is not None:
+        body = body[: len(body) * 3 // 5]
+    if named(faults, "malformed") is not None:
+        middle = len(body) // 2
+        body = body[:middle] + b"\x00}{,\xff" + body[middle:]
+    return reply if body is reply.body else replace(reply, body=body)

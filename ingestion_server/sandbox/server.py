@@ -1,0 +1,158 @@
+"""The one port on which both vendors and the control calls live."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from ingestion_server.sandbox import control
+from ingestion_server.sandbox.alpha_vantage.vendor import PATH, AlphaVantage
+from ingestion_server.sandbox.control import Desk
+from ingestion_server.sandbox.damage import damaged_bytes
+from ingestion_server.sandbox.days import load_zones
+from ingestion_server.sandbox.faults import ALPHA_VANTAGE, YAHOO, Effect, FaultBook
+from ingestion_server.sandbox.listings import ZONES
+from ingestion_server.sandbox.market import Market
+from ingestion_server.sandbox.options import SandboxOptions
+from ingestion_server.sandbox.schedule import SessionSource
+from ingestion_server.sandbox.wire import TEXT, Call, Reply
+from ingestion_server.sandbox.yahoo.vendor import Yahoo
+
+_SHUTDOWN_SECONDS: Final = 0.1
+_SLASHES: Final = re.compile(r"/{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Say where a started sandbox listens."""
+
+    url: str
+    """Without a trailing slash, for example ``http://127.0.0.1:41234``."""
+    port: int
+
+
+@asynccontextmanager
+async def running(
+    options: SandboxOptions | None = None,
+    *,
+    sessions: SessionSource,
+    now_ns: Callable[[], int],
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[Running]:
+    """
+    Serve the sandbox until the block ends; port 0 takes a free one.
+
+    A port in use raises ``OSError``. Requests that hang are cut off at the end.
+    """
+    await asyncio.to_thread(load_zones, ZONES)
+    house = _House(options or SandboxOptions(), sessions, now_ns)
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", house.handle)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        handler_cancellation=True,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound = int(runner.addresses[0][1])
+        yield Running(f"http://{host}:{bound}", bound)
+    finally:
+        house.stopping.set()
+        await runner.cleanup()
+
+
+class _House:
+    """Send each request to the vendor that owns its path."""
+
+    def __init__(
+        self,
+        options: SandboxOptions,
+        sessions: SessionSource,
+        now_ns: Callable[[], int],
+    ) -> None:
+        market = Market(options.seed, sessions)
+        self._yahoo = Yahoo(market, options)
+        self._desks: Mapping[str, Desk] = {
+            ALPHA_VANTAGE: Desk(
+                AlphaVantage(market, options), FaultBook(options.seed, ALPHA_VANTAGE)
+            ),
+            YAHOO: Desk(self._yahoo, FaultBook(options.seed, YAHOO)),
+        }
+        self._now_ns = now_ns
+        self.stopping = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        path = _SLASHES.sub("/", request.path)
+        if path.startswith(f"{control.PREFIX}/"):
+            body = await request.read()
+            return _response(
+                control.control_reply(request.method, path, body, self._desks)
+            )
+        desk = self._desk_of(path)
+        if desk is None:
+            return _response(Reply(b"Not Found\r\n", 404, TEXT))
+        return _response(
+            await self._vendor_reply(desk, await self._call(request, path))
+        )
+
+    def _desk_of(self, path: str) -> Desk | None:
+        if path == PATH:
+            return self._desks[ALPHA_VANTAGE]
+        return self._desks[YAHOO] if self._yahoo.owns(path) else None
+
+    async def _call(self, request: web.Request, path: str) -> Call:
+        form: dict[str, str] = {}
+        if request.method == "POST":
+            sent = await request.post()
+            form = {key: text for key, text in sent.items() if isinstance(text, str)}
+        return Call(
+            method=request.method,
+            path=path,
+            query=request.query,
+            form=form,
+            cookies=request.cookies,
+            client=request.remote or "",
+            now_ns=self._now_ns(),
+        )
+
+    async def _vendor_reply(self, desk: Desk, call: Call) -> Reply:
+        refused = desk.receive(call)
+        if refused is not None:
+            return refused
+        struck = desk.draw(call)
+        for fault in struck:
+            if fault.kind.effect is Effect.DELAY and await self._stopped_within(
+                fault.delay_seconds
+            ):
+                return Reply(b"Service Unavailable\r\n", 503, TEXT)
+        return damaged_bytes(await desk.answer(call, struck), struck)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        # Faults are about a real client's patience, so they take real time.
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _response(reply: Reply) -> web.Response:
+    response = web.Response(body=reply.body, status=reply.status)
+    response.headers["Content-Type"] = reply.content_type
+    for name, value in reply.headers:
+        response.headers.add(name, value)
+    return response
