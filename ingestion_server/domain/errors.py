@@ -204,9 +204,14 @@ class CapabilityMissingError(ProviderError):
 
     reason = "CAPABILITY_MISSING"
 
+    def __init__(self, message: str, *, provider: str) -> None:
+        super().__init__(message, provider=provider)
+        self.reasons = {provider: message} if provider else {}
+        """What each vendor lacks."""
+
     @override
     def facts(self) -> dict[str, str]:
-        return {self.provider: self.message} if self.provider else {}
+        return dict(self.reasons)
 
 
 class MalformedPayloadError(ProviderError):

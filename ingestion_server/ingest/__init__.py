@@ -1,1 +1,1 @@
-"""What the server does, talking to the other rooms through ports."""
+"""What the server does: fetch and batch, through the rooms below."""

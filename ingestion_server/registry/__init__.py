@@ -1,1 +1,1 @@
-"""Whom to ask, and the explanation of each choice."""
+"""Whom to ask: what each vendor can do, in which order, and why not the others."""

@@ -1,0 +1,104 @@
+"""Which vendors can serve a query, and how each would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ingestion_server.domain.adjustment import Adjustment
+from ingestion_server.domain.errors import CapabilityMissingError, ProviderError
+from ingestion_server.domain.query import BarQuery, Span
+from ingestion_server.ingest.vendor import ActionsOf, Refusals
+from ingestion_server.ports.calling import Exchange
+from ingestion_server.ports.http import Transport
+from ingestion_server.ports.provider import BarAsk, Provider
+from ingestion_server.registry.recipe import Need, Recipe, Unable, recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Hold a vendor and how to call it."""
+
+    provider: Provider
+    exchange: Exchange
+    actions_of: ActionsOf
+    price_per_call_usd: float = 0.0
+    refusals: Refusals = field(default_factory=lambda: Refusals({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Hold a vendor that can serve a query, and how."""
+
+    vendor: Vendor
+    recipe: Recipe
+    now_ns: int
+    """Now; for a recording, when it was recorded."""
+
+    @property
+    def name(self) -> str:
+        """Return the vendor's id."""
+        return self.vendor.provider.name
+
+
+def candidates(
+    names: Sequence[str],
+    vendors: Mapping[str, Vendor],
+    query: BarQuery,
+    span: Span,
+    *,
+    transport: Transport,
+    now_ns: int,
+) -> list[Candidate | ProviderError]:
+    """Return, in order, each vendor with its recipe, or why it cannot serve."""
+    found: list[Candidate | ProviderError] = []
+    for name in names:
+        vendor = vendors.get(name)
+        if vendor is None:
+            found.append(
+                CapabilityMissingError("is switched off by settings", provider=name)
+            )
+            continue
+        then_ns = _as_of(vendor.provider, query, span, transport, now_ns)
+        made = _recipe(vendor.provider, query, span, then_ns)
+        if isinstance(made, Unable):
+            found.append(CapabilityMissingError(made.reason, provider=name))
+        else:
+            found.append(Candidate(vendor, made, then_ns))
+    return found
+
+
+def _recipe(
+    provider: Provider, query: BarQuery, span: Span, now_ns: int
+) -> Recipe | Unable:
+    instrument = query.instrument
+    if provider.spelling(instrument) is None:
+        place = f" on {instrument.exchange}" if instrument.exchange else ""
+        return Unable(f"has no {instrument.asset_class} {instrument.symbol}{place}")
+    adjustable = instrument.asset_class.adjustable
+    need = Need(
+        instrument.asset_class,
+        query.interval,
+        query.adjustment if adjustable else Adjustment.RAW,
+        query.hours,
+        span,
+        now_ns,
+    )
+    return recipe(provider.capabilities, need)
+
+
+def _as_of(
+    provider: Provider, query: BarQuery, span: Span, transport: Transport, now_ns: int
+) -> int:
+    """Return now, or when the recording was made that would answer."""
+    made = _recipe(provider, query, span, span.end_ns)
+    if isinstance(made, Unable):
+        return now_ns
+    probe = BarAsk(
+        query.instrument, made.interval, made.adjustment, span, span.end_ns, query.hours
+    )
+    for request in provider.bar_requests(probe)[:1]:
+        recorded_ns = transport.as_of_ns(request)
+        if recorded_ns is not None:
+            return recorded_ns
+    return now_ns

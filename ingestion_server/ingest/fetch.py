@@ -1,0 +1,234 @@
+"""
+From a query to an answer.
+
+Vendors are asked in order; each later one only for what is still missing, and each
+stretch is signed by who served it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from ingestion_server.domain.errors import (
+    CapabilityMissingError,
+    DeadlineExceededError,
+    NoDataUnexplainedError,
+    ProviderError,
+    QuotaExhaustedError,
+)
+from ingestion_server.domain.query import BarQuery, SourceMode, Span
+from ingestion_server.domain.result import Attempt, BarResult, Outcome
+from ingestion_server.domain.sessions import Sessions
+from ingestion_server.ingest.answer import answer, failure
+from ingestion_server.ingest.candidates import Candidate, Vendor, candidates
+from ingestion_server.ingest.progress import Progress, reason_of
+from ingestion_server.ingest.scope import scope
+from ingestion_server.ingest.vendor import Task, VendorDesk
+from ingestion_server.ports.calendars import Calendars
+from ingestion_server.ports.calling import Allowance
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.http import Transport
+from ingestion_server.registry.selection import Listing, order
+
+_SHORT_WAIT_SECONDS: Final = 0.25
+"""Quota is not waited for longer while another vendor is free."""
+_CALENDAR_SHARE: Final = 0.5
+"""Part of the caller's time that a calendar may take."""
+
+
+class Fetcher:
+    """Answer bar queries from vendors."""
+
+    def __init__(
+        self,
+        vendors: Mapping[str, Vendor],
+        listing: Listing,
+        *,
+        calendars: Calendars,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self._vendors = vendors
+        self._listing = listing
+        self._calendars = calendars
+        self._transport = transport
+        self._clock = clock
+
+    async def fetch(
+        self, query: BarQuery, *, budget_seconds: float, most_bars: int
+    ) -> BarResult:
+        """
+        Return the bars of a query and the truth about them.
+
+        Raises:
+            IngestionError: There is no answer; the error says why.
+
+        """
+        if query.policy.mode is SourceMode.CONSENSUS:
+            raise CapabilityMissingError(
+                "MODE_CONSENSUS is not served; use MODE_ANY, MODE_ORDERED or "
+                "MODE_PINNED",
+                provider="",
+            )
+        names = order(query.policy, self._listing)
+        deadline = self._clock.monotonic() + budget_seconds
+        sessions = await self._sessions(query, budget_seconds * _CALENDAR_SHARE)
+        now_ns = self._clock.now_ns()
+        progress = Progress(
+            query, scope(query, sessions, now_ns=now_ns, most_bars=most_bars)
+        )
+        if progress.scope.surely_empty:
+            return answer(progress)
+        able = self._able(names, progress, now_ns)
+        left = deadline - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                await self._gather(able, progress, sessions, deadline)
+        except (TimeoutError, DeadlineExceededError) as error:
+            if not (progress.collected.pieces and query.policy.allow_partial):
+                raise DeadlineExceededError(
+                    "the deadline passed while asking: " + progress.summary(),
+                    attempts=progress.summary(),
+                ) from error
+            progress.attempts.append(
+                Attempt(
+                    progress.pending, Outcome.FAILED, "DEADLINE_EXCEEDED: no time left"
+                )
+            )
+        no_answer = failure(progress)
+        if no_answer is not None:
+            raise no_answer
+        return answer(progress)
+
+    async def _sessions(self, query: BarQuery, patience: float) -> Sessions | None:
+        venue = query.instrument.venue
+        if venue is None:
+            return None
+        try:
+            async with asyncio.timeout(patience):
+                return await self._calendars.sessions(venue.calendar)
+        except TimeoutError:
+            return None
+
+    def _able(
+        self, names: Sequence[str], progress: Progress, now_ns: int
+    ) -> list[Candidate]:
+        able = []
+        for found in candidates(
+            names,
+            self._vendors,
+            progress.query,
+            progress.scope.span,
+            transport=self._transport,
+            now_ns=now_ns,
+        ):
+            if isinstance(found, ProviderError):
+                progress.skipped(found)
+            else:
+                able.append(found)
+        return able
+
+    async def _gather(
+        self,
+        able: Sequence[Candidate],
+        progress: Progress,
+        sessions: Sessions | None,
+        deadline: float,
+    ) -> None:
+        """Ask in order; who had no quota at once is asked again if nobody else had."""
+        postponed: list[tuple[Candidate, QuotaExhaustedError]] = []
+        for index, candidate in enumerate(able):
+            gaps = progress.gaps()
+            if not gaps:
+                return
+            others = index + 1 < len(able)
+            left = deadline - self._clock.monotonic()
+            wait = min(_SHORT_WAIT_SECONDS, left) if others else left
+            allowance = self._allowance(progress.query, deadline, wait)
+            error = await self._attempt(candidate, progress, gaps, sessions, allowance)
+            if others and isinstance(error, QuotaExhaustedError):
+                postponed.append((candidate, error))
+        for candidate, error in postponed:
+            gaps = progress.gaps()
+            left = deadline - self._clock.monotonic()
+            if not gaps:
+                return
+            if error.retry_after_seconds is None or error.retry_after_seconds >= left:
+                continue
+            progress.errors.remove(error)
+            allowance = self._allowance(progress.query, deadline, left)
+            await self._attempt(candidate, progress, gaps, sessions, allowance)
+
+    def _allowance(self, query: BarQuery, deadline: float, wait: float) -> Allowance:
+        return Allowance(deadline, wait, kind=f"bars:{query.instrument.asset_class}")
+
+    async def _attempt(
+        self,
+        candidate: Candidate,
+        progress: Progress,
+        gaps: Sequence[Span],
+        sessions: Sessions | None,
+        allowance: Allowance,
+    ) -> ProviderError | None:
+        """Ask one vendor for the gaps, note how it went, and return its error."""
+        vendor = candidate.vendor
+        desk = VendorDesk(
+            vendor.provider,
+            partial(vendor.exchange, allowance=allowance),
+            vendor.actions_of,
+            vendor.refusals,
+            self._clock.monotonic,
+        )
+        task = Task(progress.query, candidate.recipe, gaps, sessions, candidate.now_ns)
+        progress.pending = candidate.name
+        started = self._clock.monotonic()
+        new = 0
+        try:
+            piece, error = await desk.bars(task)
+        except ProviderError as raised:
+            piece, error = None, raised
+        if piece is not None:
+            unlike = progress.unlike(piece)
+            if unlike:
+                error = CapabilityMissingError(unlike, provider=candidate.name)
+            else:
+                new = progress.collected.add(piece)
+        progress.pending = ""
+        if error is None and not new:
+            error = NoDataUnexplainedError(
+                f"{candidate.name} gave no bars and did not say why",
+                provider=candidate.name,
+            )
+        if error is not None:
+            progress.errors.append(error)
+        progress.attempts.append(
+            Attempt(
+                candidate.name,
+                _outcome(new, error, allowance),
+                reason_of(error) if error else _lacking(progress),
+                latency_seconds=self._clock.monotonic() - started,
+                cost_usd=allowance.calls * vendor.price_per_call_usd,
+                calls=allowance.calls,
+            )
+        )
+        return error
+
+
+def _outcome(new: int, error: ProviderError | None, allowance: Allowance) -> Outcome:
+    if new:
+        return Outcome.SERVED
+    if isinstance(error, NoDataUnexplainedError | CapabilityMissingError):
+        return Outcome.NO_DATA
+    return Outcome.FAILED if allowance.calls else Outcome.SKIPPED
+
+
+def _lacking(progress: Progress) -> str:
+    due = progress.due()
+    holes = progress.holes()
+    if due is None or not holes:
+        return ""
+    lacking = len(due.within(holes))
+    return f"PARTIAL: {lacking} of {len(due)} bars are still missing"

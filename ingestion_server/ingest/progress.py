@@ -1,0 +1,109 @@
+"""How far an answer has come: what was gathered, what was tried, what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from ingestion_server.domain.errors import IngestionError, ProviderError
+from ingestion_server.domain.grid import Grid, missing_spans
+from ingestion_server.domain.instrument import AssetClass
+from ingestion_server.domain.query import BarQuery, Span
+from ingestion_server.domain.result import Attempt, Missing, Outcome
+from ingestion_server.domain.venues import US_VENUES
+from ingestion_server.ingest.collected import Collected, Piece
+from ingestion_server.ingest.scope import Scope
+
+_MOST_GAPS: Final = 4
+"""More holes than this are asked for in fewer, longer stretches, to spare calls."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Keep what was gathered and tried so far."""
+
+    query: BarQuery
+    scope: Scope
+    collected: Collected = field(default_factory=Collected)
+    attempts: list[Attempt] = field(default_factory=list)
+    errors: list[ProviderError] = field(default_factory=list)
+    pending: str = ""
+    """The vendor that is being asked."""
+
+    def due(self) -> Grid | None:
+        """Return the bars that should be there; none before the first trade."""
+        due, first = self.scope.due, self.collected.first_trade_ns
+        if due is None or first is None:
+            return due
+        traded = due.opens_ns >= first
+        return Grid(due.opens_ns[traded], due.closes_ns[traded])
+
+    def holes(self) -> list[Span]:
+        """Return the stretches whose bars should be there and are not."""
+        due = self.due()
+        if due is None:
+            return []
+        return missing_spans(due, self.collected.times_ns(), self.query.interval)
+
+    def gaps(self) -> list[Span]:
+        """Return what the next vendor is to be asked for."""
+        if not self.collected.pieces:
+            due = self.due()
+            never_traded = (
+                due is not None
+                and not len(due)
+                and self.collected.first_trade_ns is not None
+            )
+            return [] if never_traded else [self.scope.span]
+        return _coalesced(self.holes())
+
+    def skipped(self, error: ProviderError) -> None:
+        """Note a vendor that was not asked."""
+        self.errors.append(error)
+        self.attempts.append(Attempt(error.provider, Outcome.SKIPPED, reason_of(error)))
+
+    def unlike(self, piece: Piece) -> str:
+        """Return why a piece must not stand beside what is there; empty if it may."""
+        if not self.collected.pieces:
+            return ""
+        instrument = self.query.instrument
+        if instrument.asset_class is AssetClass.FX and not self.query.interval.intraday:
+            return "days of FX begin at different hours with different vendors"
+        have, given = self.collected.currency, piece.currency
+        if have == given and (have or instrument.exchange in US_VENUES):
+            return ""
+        return f"prices in {given or 'an unnamed unit'} do not suit {have or 'another'}"
+
+    def missing(self) -> list[Missing]:
+        """Return what is missing, and what each vendor said about it."""
+        reason = "; ".join(
+            f"{attempt.provider}: {attempt.reason or 'gave no such bar'}"
+            for attempt in self.attempts
+        )
+        return [Missing(hole.start_ns, hole.end_ns, reason) for hole in self.holes()]
+
+    def summary(self) -> str:
+        """Return what was tried, in one line."""
+        tried = [f"{a.provider} {a.outcome.upper()}" for a in self.attempts]
+        if self.pending:
+            tried.append(f"{self.pending} pending")
+        return ", ".join(tried)
+
+
+def reason_of(error: IngestionError) -> str:
+    """Return an error as the reason of an attempt."""
+    return f"{error.reason}: {error.message}"
+
+
+def _coalesced(gaps: list[Span]) -> list[Span]:
+    """Join the nearest neighbours until there are few enough."""
+    gaps = list(gaps)
+    while len(gaps) > _MOST_GAPS:
+        distances = [right.start_ns - left.end_ns for left, right in pairwise(gaps)]
+        if len(gaps) > 10 * _MOST_GAPS:
+            return [Span(gaps[0].start_ns, gaps[-1].end_ns)]
+        nearest = distances.index(min(distances))
+        joined = Span(gaps[nearest].start_ns, gaps[nearest + 1].end_ns)
+        gaps[nearest : nearest + 2] = [joined]
+    return gaps

@@ -1,0 +1,348 @@
+"""One vendor at work: ask for bars and actions, read them, and make the wanted bars."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+
+from ingestion_server.domain.actions import CorporateActions, adjusted
+from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.bars import BarSeries, concatenated
+from ingestion_server.domain.errors import (
+    CapabilityMissingError,
+    EntitlementMissingError,
+    ProviderError,
+)
+from ingestion_server.domain.grid import Grid, grid
+from ingestion_server.domain.instrument import AssetClass, Instrument
+from ingestion_server.domain.interval import (
+    DAY_NS,
+    Interval,
+    Times,
+    day_labels,
+    label_ends,
+    labels,
+)
+from ingestion_server.domain.quality import FlagKind, QualityFlag, sound
+from ingestion_server.domain.query import BarQuery, Span
+from ingestion_server.domain.resample import resampled
+from ingestion_server.domain.sessions import Sessions
+from ingestion_server.domain.zones import local_from_utc
+from ingestion_server.ingest.collected import Piece
+from ingestion_server.ingest.scope import SETTLING_NS
+from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.provider import BarAsk, Page, Provider
+from ingestion_server.registry.recipe import Recipe
+
+_MOST_REQUESTS: Final = 64
+"""One question of a caller may cost at most so many calls of one vendor."""
+_FUTURE_SLACK_NS: Final = 5 * 60 * 1_000_000_000
+"""A vendor's clock may be ahead of ours by so much."""
+
+
+class Send(Protocol):
+    """Make one call of the vendor under all policies."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return the checked answer, or raise a classified error."""
+        ...
+
+
+class ActionsOf(Protocol):
+    """Know the corporate actions of instruments, by one vendor's word."""
+
+    async def __call__(
+        self,
+        instrument: Instrument,
+        adjustments: frozenset[Adjustment],
+        load: Callable[[], Awaitable[CorporateActions]],
+    ) -> CorporateActions:
+        """Return what is known, loading it once if need be."""
+        ...
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Remember which features a vendor's plan turned out not to include."""
+
+    until: dict[str, float]
+
+    def at(self, now: float) -> frozenset[str]:
+        """Return the features that are not worth asking for now."""
+        self.until = {name: end for name, end in self.until.items() if end > now}
+        return frozenset(self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Say what is wanted of the vendor, and how it is to be made."""
+
+    query: BarQuery
+    recipe: Recipe
+    gaps: Sequence[Span]
+    sessions: Sessions | None
+    now_ns: int
+
+
+@dataclass(slots=True)
+class VendorDesk:
+    """Ask one vendor: build, send, read, validate, adjust, sum up."""
+
+    provider: Provider
+    send: Send
+    actions_of: ActionsOf
+    refusals: Refusals
+    monotonic: Callable[[], float]
+
+    async def bars(self, task: Task) -> tuple[Piece | None, ProviderError | None]:
+        """
+        Return the bars of the gaps, and what went wrong on the way.
+
+        Both may be there: pages that came before a failure are not thrown away.
+
+        Raises:
+            ProviderError: Nothing could be had.
+
+        """
+        adjustment = _wanted_adjustment(task)
+        actions = None
+        if task.recipe.adjustment is not adjustment:
+            # First, because bars without their actions could not be used.
+            actions = await self._actions(task, adjustment)
+        ask = self._ask(task)
+        pages, received_at_ns, failure = await self._pages(task, ask)
+        if not pages:
+            if failure is not None:
+                raise failure
+            return None, None
+        series = concatenated([page.series for page in pages])
+        series, flags = self._checked(series, ask, task, received_at_ns)
+        flags.extend(flag for page in pages for flag in page.flags)
+        if actions is not None:
+            series = self._adjusted(series, actions, task, adjustment, received_at_ns)
+        if task.recipe.interval is not task.query.interval:
+            series = _summed(series, task, received_at_ns)
+        series = _clipped(series, task.gaps)
+        return self._piece(task, pages, series, flags, received_at_ns), failure
+
+    def _ask(self, task: Task) -> BarAsk:
+        query = task.query
+        return BarAsk(
+            query.instrument,
+            task.recipe.interval,
+            task.recipe.adjustment,
+            task.gaps[0],
+            task.now_ns,
+            query.hours,
+            self.refusals.at(self.monotonic()),
+        )
+
+    async def _pages(
+        self, task: Task, ask: BarAsk
+    ) -> tuple[list[Page], int, ProviderError | None]:
+        pages: list[Page] = []
+        received_at_ns = 0
+        try:
+            for request in self._requests(task, ask):
+                response = await self._sent(request, task, ask)
+                for one in response:
+                    pages.append(self.provider.read_bars(one, ask))
+                    received_at_ns = max(received_at_ns, one.received_at_ns)
+        except ProviderError as error:
+            return pages, received_at_ns, error
+        return pages, received_at_ns, None
+
+    def _requests(self, task: Task, ask: BarAsk) -> list[HttpRequest]:
+        """Return the requests of all gaps; gaps that need the same one share it."""
+        found: dict[tuple[object, ...], HttpRequest] = {}
+        for gap in task.gaps:
+            for request in self.provider.bar_requests(
+                msgspec.structs.replace(ask, span=_source_span(gap, task))
+            ):
+                found.setdefault((request.url, request.params, request.form), request)
+        if len(found) > _MOST_REQUESTS:
+            raise CapabilityMissingError(
+                f"this would take {len(found)} calls, and one question may take "
+                f"{_MOST_REQUESTS}; shorten the range",
+                provider=self.provider.name,
+            )
+        return list(found.values())
+
+    async def _sent(
+        self, request: HttpRequest, task: Task, ask: BarAsk
+    ) -> list[HttpResponse]:
+        """Send a request; what the plan refuses is asked for once more without it."""
+        try:
+            return [await self.send(request)]
+        except EntitlementMissingError as error:
+            if error.feature != request.feature or error.feature in ask.refused:
+                raise
+            self.refusals.until[error.feature] = self.monotonic() + DAY_NS / 1e9
+            span = request.span or _source_span(task.gaps[0], task)
+            smaller = self.provider.bar_requests(
+                msgspec.structs.replace(
+                    ask, span=span, refused=self.refusals.at(self.monotonic())
+                )
+            )
+            if any(other.feature == request.feature for other in smaller):
+                raise
+            return [await self.send(other) for other in smaller]
+
+    async def _actions(self, task: Task, adjustment: Adjustment) -> CorporateActions:
+        instrument = task.query.instrument
+        needed = frozenset({task.recipe.adjustment, adjustment})
+
+        async def load() -> CorporateActions:
+            requests = self.provider.action_requests(instrument, needed, task.now_ns)
+            if not requests:
+                raise CapabilityMissingError(
+                    "no corporate actions", provider=self.provider.name
+                )
+            responses = [await self.send(request) for request in requests]
+            return self.provider.read_actions(responses, instrument)
+
+        actions = await self.actions_of(instrument, needed, load)
+        if Adjustment.SPLIT_DIVIDEND in needed and not actions.complete_dividends:
+            raise CapabilityMissingError(
+                "the dividends are not known", provider=self.provider.name
+            )
+        return actions
+
+    def _checked(
+        self, series: BarSeries, ask: BarAsk, task: Task, received_at_ns: int
+    ) -> tuple[BarSeries, list[QualityFlag]]:
+        """Leave out rows that cannot be true, and hours that were not asked for."""
+        wanted = _source_span(Span(task.gaps[0].start_ns, task.gaps[-1].end_ns), task)
+        series = series.between(wanted.start_ns, wanted.end_ns)
+        name = self.provider.name
+        if task.recipe.interval.intraday and _listed(task):
+            series = _in_hours(series, task)
+        series, flags = sound(series, name)
+        limit_ns = received_at_ns + _FUTURE_SLACK_NS
+        if not ask.interval.intraday:
+            limit_ns += DAY_NS
+        early = series.open_time_ns <= limit_ns
+        if not early.all():
+            flags.append(
+                QualityFlag(
+                    FlagKind.ROW_QUARANTINED,
+                    f"{name} gave {int((~early).sum())} bars of the future",
+                )
+            )
+            series = series.take(early)
+        return series, flags
+
+    def _adjusted(
+        self,
+        series: BarSeries,
+        actions: CorporateActions,
+        task: Task,
+        adjustment: Adjustment,
+        received_at_ns: int,
+    ) -> BarSeries:
+        return adjusted(
+            series,
+            actions,
+            given=task.recipe.adjustment,
+            wanted=adjustment,
+            days_ns=_session_days(series.open_time_ns, task),
+            basis_ns=received_at_ns,
+        )
+
+    def _piece(
+        self,
+        task: Task,
+        pages: list[Page],
+        series: BarSeries,
+        flags: list[QualityFlag],
+        received_at_ns: int,
+    ) -> Piece:
+        firsts = [p.first_trade_ns for p in pages if p.first_trade_ns is not None]
+        times = {int(time) for time in series.open_time_ns}
+        inside = [
+            flag
+            for flag in flags
+            if flag.time_ns is None
+            or flag.time_ns in times
+            or any(gap.start_ns <= flag.time_ns < gap.end_ns for gap in task.gaps)
+        ]
+        return Piece(
+            self.provider.name,
+            series,
+            received_at_ns,
+            currency=next((page.currency for page in pages if page.currency), ""),
+            derivation=task.recipe.derivation,
+            feed_delay_seconds=self.provider.feed_delay_seconds,
+            first_trade_ns=min(firsts) if firsts else None,
+            flags=inside,
+        )
+
+
+def _wanted_adjustment(task: Task) -> Adjustment:
+    adjustable = task.query.instrument.asset_class.adjustable
+    return task.query.adjustment if adjustable else Adjustment.RAW
+
+
+def _listed(task: Task) -> bool:
+    return task.query.instrument.asset_class in {AssetClass.EQUITY, AssetClass.INDEX}
+
+
+def _source_span(gap: Span, task: Task) -> Span:
+    """Return the stretch of shorter bars that the bars of a gap are made of."""
+    interval = task.query.interval
+    if task.recipe.interval is interval:
+        return gap
+    if interval.intraday:
+        return Span(gap.start_ns, gap.end_ns + interval.length_ns)
+    edges = np.array([gap.start_ns, gap.end_ns - 1], np.int64)
+    first, last = labels(edges, interval)
+    end = label_ends(np.array([last], np.int64), interval)[0]
+    return Span(int(first), int(end))
+
+
+def _grid_of(interval: Interval, task: Task, span: Span) -> Grid | None:
+    asset_class = task.query.instrument.asset_class
+    return grid(asset_class, interval, span, task.sessions)
+
+
+def _summed(series: BarSeries, task: Task, received_at_ns: int) -> BarSeries:
+    span = _source_span(Span(task.gaps[0].start_ns, task.gaps[-1].end_ns), task)
+    wanted = _grid_of(task.query.interval, task, span)
+    parts = _grid_of(task.recipe.interval, task, span)
+    if wanted is None or parts is None:
+        raise CapabilityMissingError(
+            f"{task.query.interval} bars cannot be summed up without a calendar",
+            provider="",
+        )
+    return resampled(series, parts.due(received_at_ns - SETTLING_NS), wanted)
+
+
+def _clipped(series: BarSeries, gaps: Sequence[Span]) -> BarSeries:
+    parts = [series.between(gap.start_ns, gap.end_ns) for gap in gaps]
+    return parts[0] if len(parts) == 1 else concatenated(parts)
+
+
+def _session_days(times_ns: Times, task: Task) -> Times:
+    if not task.recipe.interval.intraday:
+        return times_ns
+    venue = task.query.instrument.venue
+    zone = "UTC" if venue is None else venue.zone
+    return day_labels(local_from_utc(times_ns, zone))
+
+
+def _in_hours(series: BarSeries, task: Task) -> BarSeries:
+    """Return the bars of regular hours that stand where bars should stand."""
+    sessions = task.sessions
+    if task.query.hours is TradingHours.EXTENDED or sessions is None:
+        return series
+    session = np.searchsorted(sessions.opens_ns, series.open_time_ns, side="right") - 1
+    known = session >= 0
+    session = np.maximum(session, 0)
+    since_open = series.open_time_ns - sessions.opens_ns[session]
+    inside = known & (series.open_time_ns < sessions.closes_ns[session])
+    on_grid = since_open % task.recipe.interval.length_ns == 0
+    return series.take(inside & on_grid)

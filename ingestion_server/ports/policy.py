@@ -1,0 +1,76 @@
+"""One call on its way to a vendor, and the steps that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from ingestion_server.ports.http import HttpRequest, HttpResponse
+
+LONGEST_QUOTA_WAIT_SECONDS = 0.25
+"""How long quota is waited for while another vendor may be free."""
+CALL_SECONDS = 10.0
+"""How long one call of a vendor may take at most."""
+
+
+class CallTally(msgspec.Struct):
+    """Count what left for the vendors on behalf of one request; it changes."""
+
+    calls: int = 0
+
+
+class Call(msgspec.Struct, frozen=True):
+    """Carry one request through the steps."""
+
+    request: HttpRequest
+    deadline: float
+    """When the caller's time is over, in monotonic seconds; infinity = never."""
+    longest_quota_wait_seconds: float = LONGEST_QUOTA_WAIT_SECONDS
+    tally: CallTally = msgspec.field(default_factory=CallTally)
+    timeout_seconds: float = CALL_SECONDS
+    """What the transport is told; the deadline step sets it."""
+
+
+Send = Callable[[Call], Awaitable[HttpResponse]]
+"""Do the rest of the way; the last one is the transport."""
+
+
+class Policy(Protocol):
+    """Be one step around the rest of the way."""
+
+    async def __call__(self, call: Call, send: Send) -> HttpResponse:
+        """Answer the call, by sending it on or not."""
+        ...
+
+
+class BreakerPosition(StrEnum):
+    """Say where a breaker stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    """One probe is under way; everyone else is refused."""
+
+
+class BreakerState(msgspec.Struct, frozen=True):
+    """Tell the state of one breaker at one moment."""
+
+    position: BreakerPosition
+    failures: int
+    """How many calls failed in a row."""
+    reason: str = ""
+    """What the last failure said; empty while there is none."""
+    retry_at_seconds: float | None = None
+    """When a probe may go, in monotonic seconds; None unless open."""
+    retry_after_seconds: float = 0.0
+    """The same, from now; 0 with ``OPEN`` means that the next call is the probe."""
+
+    @property
+    def admits(self) -> bool:
+        """Return whether a call would be let through now."""
+        return self.position is BreakerPosition.CLOSED or (
+            self.position is BreakerPosition.OPEN and self.retry_after_seconds <= 0
+        )

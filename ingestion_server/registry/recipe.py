@@ -1,0 +1,134 @@
+"""How a vendor's own bars become the bars that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.instrument import AssetClass
+from ingestion_server.domain.interval import SECOND_NS, Interval
+from ingestion_server.domain.query import Span
+from ingestion_server.ports.provider import Capability
+
+_FINER: Final = {
+    Interval.HOUR_1: (Interval.MINUTE_30, Interval.MINUTE_15, Interval.MINUTE_5),
+    Interval.MINUTE_30: (Interval.MINUTE_15, Interval.MINUTE_5),
+    Interval.WEEK_1: (Interval.DAY_1,),
+    Interval.MONTH_1: (Interval.DAY_1,),
+}
+"""Of which shorter bars a bar can be made, best first."""
+_PREFERRED: Final = (Adjustment.RAW, Adjustment.SPLIT, Adjustment.SPLIT_DIVIDEND)
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """Say what to ask a vendor for, and what to make of it."""
+
+    interval: Interval
+    """Interval to ask for; shorter than the wanted one = to be summed up."""
+    adjustment: Adjustment
+    """Adjustment to ask for; another than the wanted one = to be computed."""
+    derivation: str = ""
+    """How the bars are computed, in plain words; empty if they are not."""
+
+
+class Need(msgspec.Struct, frozen=True):
+    """Say what is wanted of a vendor."""
+
+    asset_class: AssetClass
+    interval: Interval
+    adjustment: Adjustment
+    hours: TradingHours
+    span: Span
+    now_ns: int
+
+
+class Unable(msgspec.Struct, frozen=True):
+    """Say why a vendor cannot serve a need."""
+
+    reason: str
+
+
+def recipe(capabilities: Iterable[Capability], need: Need) -> Recipe | Unable:
+    """
+    Return the shortest way from a vendor's own bars to the wanted ones.
+
+    Bars as they are come first, then another adjustment of the same bars, then sums
+    of shorter bars. Weeks and months are never adjusted themselves: an action within
+    one would be applied to all of it, so they are made of adjusted days.
+    """
+    rows = [row for row in capabilities if need.asset_class in row.asset_classes]
+    if not rows:
+        return Unable(f"no {need.asset_class} bars")
+    intervals = (need.interval, *_FINER.get(need.interval, ()))
+    why = f"no {need.interval} bars"
+    for interval in intervals:
+        sums = interval is not need.interval
+        if sums and need.interval.intraday and need.hours is TradingHours.EXTENDED:
+            break
+        at_interval = [row for row in rows if interval in row.intervals]
+        reaching = [row for row in at_interval if _reaches(row, need)]
+        if at_interval and not reaching:
+            why = _too_far(at_interval[0], interval, need)
+            continue
+        offered = {
+            adjustment
+            for row in reaching
+            if not _needs_extended(need) or row.extended_hours
+            for adjustment in row.adjustments
+        }
+        given = _given(offered, interval, need)
+        if given is not None:
+            return Recipe(interval, given, _derivation(interval, given, need))
+        if offered:
+            why = f"no {need.adjustment} prices at {need.interval}"
+    return Unable(why)
+
+
+def _given(
+    offered: set[Adjustment], interval: Interval, need: Need
+) -> Adjustment | None:
+    if need.adjustment in offered:
+        return need.adjustment
+    computable = need.asset_class.adjustable and (
+        interval.intraday or interval is Interval.DAY_1
+    )
+    if not computable:
+        return None
+    return next((given for given in _PREFERRED if given in offered), None)
+
+
+def _needs_extended(need: Need) -> bool:
+    return (
+        need.interval.intraday
+        and need.hours is TradingHours.EXTENDED
+        and need.asset_class is AssetClass.EQUITY
+    )
+
+
+def _reaches(row: Capability, need: Need) -> bool:
+    if row.earliest_ns is not None and need.span.end_ns <= row.earliest_ns:
+        return False
+    if row.oldest_seconds is None:
+        return True
+    return need.span.end_ns > need.now_ns - int(row.oldest_seconds * SECOND_NS)
+
+
+def _too_far(row: Capability, interval: Interval, need: Need) -> str:
+    if row.oldest_seconds is not None and _reaches(
+        msgspec.structs.replace(row, oldest_seconds=None), need
+    ):
+        days = row.oldest_seconds / 86_400
+        return f"{interval} bars reach back only {days:.0f} days"
+    return f"{interval} bars do not reach back so far"
+
+
+def _derivation(interval: Interval, given: Adjustment, need: Need) -> str:
+    steps = []
+    if given is not need.adjustment:
+        steps.append(f"{need.adjustment} prices computed from {given} prices")
+    if interval is not need.interval:
+        steps.append(f"{need.interval} bars summed up from {interval} bars")
+    return ", ".join(steps)

@@ -1,0 +1,51 @@
+"""The order in which vendors are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ingestion_server.domain.errors import InvalidQueryError, Violation
+from ingestion_server.domain.query import SourceMode, SourcePolicy
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """Say which vendors there are, by priority, and which of them are switched on."""
+
+    enabled: tuple[str, ...]
+    disabled: tuple[str, ...] = ()
+
+
+def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:
+    """
+    Return the vendors that may be asked, first choice first.
+
+    Raises:
+        InvalidQueryError: The policy names a vendor that is not there, or not as
+            many as its mode needs.
+
+    """
+    known = (*listing.enabled, *listing.disabled)
+    wrong = [
+        Violation(
+            f"source_policy.providers[{index}]",
+            f"{name!r} is not known; expected one of {', '.join(known)}",
+        )
+        for index, name in enumerate(policy.providers)
+        if name not in known
+    ]
+    if policy.mode is SourceMode.PINNED and len(policy.providers) != 1:
+        wrong.append(
+            Violation("source_policy.providers", "MODE_PINNED takes exactly one")
+        )
+    if policy.mode is SourceMode.ORDERED and not policy.providers:
+        wrong.append(
+            Violation("source_policy.providers", "MODE_ORDERED takes at least one")
+        )
+    if wrong:
+        raise InvalidQueryError(wrong)
+    named = tuple(dict.fromkeys(policy.providers))
+    if policy.mode in {SourceMode.PINNED, SourceMode.ORDERED}:
+        return named
+    return tuple(name for name in listing.enabled if not named or name in named)

@@ -1,0 +1,113 @@
+"""What to tell the caller when no vendor had an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ingestion_server.domain.errors import (
+    AllProvidersFailedError,
+    BreakerOpenError,
+    CapabilityMissingError,
+    CredentialsRefusedError,
+    EntitlementMissingError,
+    IngestionError,
+    MalformedPayloadError,
+    NoDataUnexplainedError,
+    PinnedProviderFailedError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    SessionExpiredError,
+    SymbolUnknownError,
+)
+
+_DEFAULT_RETRY_SECONDS: Final = 1.0
+_TRANSIENT: Final = (ProviderUnavailableError, BreakerOpenError)
+_REFUSALS: Final = (
+    CredentialsRefusedError,
+    SessionExpiredError,
+    EntitlementMissingError,
+)
+
+
+def verdict(
+    errors: Sequence[ProviderError], *, pinned: bool, symbol: str
+) -> IngestionError:
+    """
+    Return the one error that says it best, given one error per vendor asked.
+
+    A refusal counts only if every vendor refuses; "unknown" only if one vendor said
+    so definitely and none may still know better.
+    """
+    able = [error for error in errors if not isinstance(error, CapabilityMissingError)]
+    if not able:
+        return _incapable(errors)
+    if pinned:
+        return _of_one(able[-1], symbol)
+    return _of_all(able, symbol)
+
+
+def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
+    def those(*kinds: type[ProviderError]) -> list[ProviderError]:
+        return [error for error in able if isinstance(error, kinds)]
+
+    broken = bool(those(*_TRANSIENT))
+    chosen: IngestionError
+    if len(those(QuotaExhaustedError)) == len(able):
+        chosen = min(able, key=_retry)
+    elif len(those(*_REFUSALS)) == len(able):
+        chosen = able[0]
+    elif (unknown := those(SymbolUnknownError)) and not broken:
+        chosen = _unknown(unknown, symbol)
+    elif malformed := those(MalformedPayloadError):
+        chosen = malformed[0]
+    elif (silent := those(NoDataUnexplainedError)) and not broken:
+        chosen = silent[0]
+    else:
+        chosen = AllProvidersFailedError(
+            "every vendor failed: " + "; ".join(error.message for error in able),
+            facts={"providers": ",".join(error.provider for error in able)},
+            retry_after_seconds=min(_retry(error) for error in able),
+        )
+    return chosen
+
+
+def _of_one(error: ProviderError, symbol: str) -> IngestionError:
+    if isinstance(error, SymbolUnknownError):
+        return _unknown([error], symbol)
+    if isinstance(error, _TRANSIENT):
+        return PinnedProviderFailedError(
+            f"the pinned vendor failed: {error.message}",
+            facts={"provider": error.provider},
+            retry_after_seconds=_retry(error),
+        )
+    return error
+
+
+def _unknown(errors: Sequence[ProviderError], symbol: str) -> IngestionError:
+    providers = ",".join(dict.fromkeys(error.provider for error in errors))
+    return SymbolUnknownError(
+        f"{symbol} is not known to {providers.replace(',', ' and ')}; an instrument "
+        "listed outside of the US needs its exchange, for example XLON",
+        provider=providers,
+        symbol=symbol,
+    )
+
+
+def _incapable(errors: Sequence[ProviderError]) -> IngestionError:
+    if not errors:
+        return CapabilityMissingError(
+            "no vendor is configured that may be asked", provider=""
+        )
+    message = "; ".join(f"{error.provider}: {error.message}" for error in errors)
+    merged = CapabilityMissingError(
+        f"no vendor can serve this: {message}", provider=errors[0].provider
+    )
+    merged.reasons.update({error.provider: error.message for error in errors})
+    return merged
+
+
+def _retry(error: ProviderError) -> float:
+    seconds = error.retry_after_seconds
+    return _DEFAULT_RETRY_SECONDS if seconds is None else seconds
