@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from ingestion_server.domain.errors import IngestionError
@@ -24,7 +24,7 @@ async def fetch_all(
     *,
     budget_seconds: float,
     at_once: int,
-) -> AsyncIterator[Answered]:
+) -> AsyncGenerator[Answered, None]:
     """
     Yield what becomes of each query, in the order in which they are ready.
 

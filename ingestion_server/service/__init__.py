@@ -1,1 +1,1 @@
-"""The gRPC door: decode, delegate, encode."""
+"""The gRPC door: decode, delegate, encode; failures become statuses in one table."""

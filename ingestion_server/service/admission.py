@@ -1,0 +1,90 @@
+"""How a call enters and leaves: counted, named, and never with a raw exception."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from ingestion_server.domain.errors import (
+    CallerThrottledError,
+    IngestionError,
+    ServerStoppingError,
+)
+from ingestion_server.service.statuses import internal, status_of
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_RETRY_SECONDS: Final = 0.5
+_log: Final = logging.getLogger(__name__)
+_STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Door:
+    """Let in so many calls at once, and none while the server stops."""
+
+    def __init__(self, most_calls: int) -> None:
+        self._most_calls = most_calls
+        self._inside = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Let nobody in any more; who is inside finishes."""
+        self._closed = True
+
+    @asynccontextmanager
+    async def call(self, context: Context) -> AsyncIterator[str]:
+        """Yield the request's id; end the call with a status if it fails."""
+        request_id = _request_id(context)
+        try:
+            self._check()
+            self._inside += 1
+            try:
+                yield request_id
+            finally:
+                self._inside -= 1
+        except IngestionError as error:
+            status = status_of(error)
+        except Exception as error:
+            if isinstance(error, grpc.aio.AbortError):
+                raise
+            _log.exception("request %s met a defect", request_id)
+            status = internal(request_id)
+        else:
+            return
+        await context.abort(
+            _STATUS_CODES[status.code],
+            status.message,
+            trailing_metadata=(
+                ("grpc-status-details-bin", status.SerializeToString()),
+                ("x-request-id", request_id),
+            ),
+        )
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ServerStoppingError("this server is stopping")
+        if self._inside >= self._most_calls:
+            raise CallerThrottledError(
+                f"{self._most_calls} calls are being answered, which is the most",
+                limit=self._most_calls,
+                retry_after_seconds=_RETRY_SECONDS,
+            )
+
+
+def _request_id(context: Context) -> str:
+    for name, value in context.invocation_metadata() or ():
+        if (
+            name == "x-request-id"
+            and isinstance(value, str)
+            and _REQUEST_ID.fullmatch(value)
+        ):
+            return value
+    return uuid.uuid4().hex

@@ -1,0 +1,92 @@
+"""The gRPC server: services, health, reflection, channelz, and their limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import grpc.aio
+from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+from marketdata.ingestion.v1 import ingestion_service_pb2, ingestion_service_pb2_grpc
+
+from ingestion_server.service.ingestion import IngestionServicer
+
+_LARGEST_REQUEST: Final = 1 << 20
+_LARGEST_RESPONSE: Final = 64 << 20
+SERVICE: Final = ingestion_service_pb2.DESCRIPTOR.services_by_name[
+    "IngestionService"
+].full_name
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _LARGEST_REQUEST),
+    ("grpc.max_send_message_length", _LARGEST_RESPONSE),
+    ("grpc.max_concurrent_streams", 1_000),
+    # A port that is taken is an error, not a second server on it.
+    ("grpc.so_reuseport", 0),
+    ("grpc.enable_channelz", 1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Clients may ping idle connections this often without being told off.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcServer:
+    """Hold a server that is bound, and what tells its health."""
+
+    server: grpc.aio.Server
+    health: health_aio.HealthServicer
+    port: int
+
+    async def serving(self) -> None:
+        """Start, and say so."""
+        await self.server.start()
+        for service in ("", SERVICE):
+            await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stopping(self) -> None:
+        """Say that no new call should come, while those inside finish."""
+        await self.health.enter_graceful_shutdown()
+
+
+def bound_server(
+    servicer: IngestionServicer,
+    address: str,
+    credentials: grpc.ServerCredentials | None,
+) -> GrpcServer:
+    """
+    Return a server that holds its port and does not serve yet.
+
+    Raises:
+        OSError: The port cannot be had.
+
+    """
+    server = grpc.aio.server(options=OPTIONS)
+    ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    channelz.add_channelz_servicer(server)
+    reflection.enable_server_reflection(
+        [
+            SERVICE,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
+            reflection.SERVICE_NAME,
+        ],
+        server,
+    )
+    try:
+        port = (
+            server.add_insecure_port(address)
+            if credentials is None
+            else server.add_secure_port(address, credentials)
+        )
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: is the port taken?") from error
+    return GrpcServer(server, health, port)

@@ -1,0 +1,89 @@
+"""The contract's enums, and the words the house uses for them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from marketdata.ingestion.v1 import (
+    bar_pb2,
+    ingestion_service_pb2,
+    provenance_pb2,
+    source_policy_pb2,
+)
+
+from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.bars import BarState
+from ingestion_server.domain.instrument import AssetClass
+from ingestion_server.domain.interval import Interval
+from ingestion_server.domain.quality import FlagKind
+from ingestion_server.domain.query import Priority, SourceMode
+from ingestion_server.domain.result import Completeness, Outcome
+
+INTERVALS: Final = {
+    bar_pb2.INTERVAL_UNSPECIFIED: Interval.DAY_1,
+    bar_pb2.INTERVAL_1_MINUTE: Interval.MINUTE_1,
+    bar_pb2.INTERVAL_5_MINUTES: Interval.MINUTE_5,
+    bar_pb2.INTERVAL_15_MINUTES: Interval.MINUTE_15,
+    bar_pb2.INTERVAL_30_MINUTES: Interval.MINUTE_30,
+    bar_pb2.INTERVAL_1_HOUR: Interval.HOUR_1,
+    bar_pb2.INTERVAL_1_DAY: Interval.DAY_1,
+    bar_pb2.INTERVAL_1_WEEK: Interval.WEEK_1,
+    bar_pb2.INTERVAL_1_MONTH: Interval.MONTH_1,
+}
+INTERVAL_CODES: Final = {word: code for code, word in INTERVALS.items() if code}
+ADJUSTMENTS: Final = {
+    bar_pb2.ADJUSTMENT_UNSPECIFIED: Adjustment.SPLIT,
+    bar_pb2.ADJUSTMENT_RAW: Adjustment.RAW,
+    bar_pb2.ADJUSTMENT_SPLIT: Adjustment.SPLIT,
+    bar_pb2.ADJUSTMENT_SPLIT_DIVIDEND: Adjustment.SPLIT_DIVIDEND,
+}
+ADJUSTMENT_CODES: Final = {word: code for code, word in ADJUSTMENTS.items() if code}
+ASSET_CLASSES: Final = {
+    ingestion_service_pb2.ASSET_CLASS_UNSPECIFIED: None,
+    ingestion_service_pb2.ASSET_CLASS_EQUITY: AssetClass.EQUITY,
+    ingestion_service_pb2.ASSET_CLASS_FX: AssetClass.FX,
+    ingestion_service_pb2.ASSET_CLASS_CRYPTO: AssetClass.CRYPTO,
+    ingestion_service_pb2.ASSET_CLASS_INDEX: AssetClass.INDEX,
+    ingestion_service_pb2.ASSET_CLASS_FUTURE: AssetClass.FUTURE,
+}
+HOURS: Final = {
+    ingestion_service_pb2.SESSION_UNSPECIFIED: TradingHours.REGULAR,
+    ingestion_service_pb2.SESSION_REGULAR: TradingHours.REGULAR,
+    ingestion_service_pb2.SESSION_EXTENDED: TradingHours.EXTENDED,
+}
+MODES: Final = {
+    source_policy_pb2.SourcePolicy.MODE_UNSPECIFIED: SourceMode.ANY,
+    source_policy_pb2.SourcePolicy.MODE_ANY: SourceMode.ANY,
+    source_policy_pb2.SourcePolicy.MODE_ORDERED: SourceMode.ORDERED,
+    source_policy_pb2.SourcePolicy.MODE_PINNED: SourceMode.PINNED,
+    source_policy_pb2.SourcePolicy.MODE_CONSENSUS: SourceMode.CONSENSUS,
+}
+PRIORITIES: Final = {
+    ingestion_service_pb2.PRIORITY_UNSPECIFIED: None,
+    ingestion_service_pb2.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    ingestion_service_pb2.PRIORITY_BATCH: Priority.BATCH,
+}
+STATE_CODES: Final = {
+    BarState.FINAL: bar_pb2.BAR_STATE_FINAL,
+    BarState.PARTIAL: bar_pb2.BAR_STATE_PARTIAL,
+}
+COMPLETENESS_CODES: Final = {
+    Completeness.COMPLETE: provenance_pb2.COMPLETENESS_COMPLETE,
+    Completeness.PARTIAL: provenance_pb2.COMPLETENESS_PARTIAL,
+    Completeness.DEGRADED: provenance_pb2.COMPLETENESS_DEGRADED,
+}
+OUTCOME_CODES: Final = {
+    Outcome.SERVED: provenance_pb2.ATTEMPT_OUTCOME_SERVED,
+    Outcome.NO_DATA: provenance_pb2.ATTEMPT_OUTCOME_NO_DATA,
+    Outcome.FAILED: provenance_pb2.ATTEMPT_OUTCOME_FAILED,
+    Outcome.SKIPPED: provenance_pb2.ATTEMPT_OUTCOME_SKIPPED,
+}
+FLAG_CODES: Final = {
+    FlagKind.ROW_QUARANTINED: provenance_pb2.QUALITY_FLAG_KIND_ROW_QUARANTINED,
+    FlagKind.ROW_EMPTY: provenance_pb2.QUALITY_FLAG_KIND_ROW_EMPTY,
+    FlagKind.FIELD_ABSENT: provenance_pb2.QUALITY_FLAG_KIND_FIELD_ABSENT,
+    FlagKind.CALENDAR_UNKNOWN: provenance_pb2.QUALITY_FLAG_KIND_CALENDAR_UNKNOWN,
+    FlagKind.DERIVED: provenance_pb2.QUALITY_FLAG_KIND_DERIVED,
+    FlagKind.FLAGS_OMITTED: provenance_pb2.QUALITY_FLAG_KIND_FLAGS_OMITTED,
+    FlagKind.LABEL_ASSUMED: provenance_pb2.QUALITY_FLAG_KIND_LABEL_ASSUMED,
+}
