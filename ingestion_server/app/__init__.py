@@ -1,1 +1,1 @@
-"""The composition root: settings, wiring, lifecycle."""
+"""The composition root: settings, wiring, lifecycle; only here is the world read."""

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingestion_server.domain.adjustment import Adjustment
-from ingestion_server.domain.errors import CapabilityMissingError, ProviderError
+from ingestion_server.domain.errors import (
+    CapabilityMissingError,
+    CredentialsRefusedError,
+    ProviderError,
+)
 from ingestion_server.domain.query import BarQuery, Span
+from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.vendor import ActionsOf, Refusals
-from ingestion_server.ports.calling import Exchange
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.provider import BarAsk, Provider
 from ingestion_server.registry.recipe import Need, Recipe, Unable, recipe
@@ -23,6 +27,8 @@ class Vendor:
     exchange: Exchange
     actions_of: ActionsOf
     price_per_call_usd: float = 0.0
+    keyless: bool = False
+    """Whether a key is needed and there is none."""
     refusals: Refusals = field(default_factory=lambda: Refusals({}))
 
 
@@ -57,6 +63,15 @@ def candidates(
         if vendor is None:
             found.append(
                 CapabilityMissingError("is switched off by settings", provider=name)
+            )
+            continue
+        if vendor.keyless:
+            found.append(
+                CredentialsRefusedError(
+                    f"{name} needs a key and has none; set "
+                    f"INGESTION_PROVIDERS__{name.upper()}__API_KEY",
+                    provider=name,
+                )
             )
             continue
         then_ns = _as_of(vendor.provider, query, span, transport, now_ns)

@@ -23,12 +23,12 @@ from ingestion_server.domain.query import BarQuery, SourceMode, Span
 from ingestion_server.domain.result import Attempt, BarResult, Outcome
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest.answer import answer, failure
+from ingestion_server.ingest.calling import Allowance
 from ingestion_server.ingest.candidates import Candidate, Vendor, candidates
 from ingestion_server.ingest.progress import Progress, reason_of
 from ingestion_server.ingest.scope import scope
 from ingestion_server.ingest.vendor import Task, VendorDesk
 from ingestion_server.ports.calendars import Calendars
-from ingestion_server.ports.calling import Allowance
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import Transport
 from ingestion_server.registry.selection import Listing, order
@@ -210,8 +210,8 @@ class Fetcher:
                 _outcome(new, error, allowance),
                 reason_of(error) if error else _lacking(progress),
                 latency_seconds=self._clock.monotonic() - started,
-                cost_usd=allowance.calls * vendor.price_per_call_usd,
-                calls=allowance.calls,
+                cost_usd=allowance.tally.calls * vendor.price_per_call_usd,
+                calls=allowance.tally.calls,
             )
         )
         return error
@@ -222,7 +222,7 @@ def _outcome(new: int, error: ProviderError | None, allowance: Allowance) -> Out
         return Outcome.SERVED
     if isinstance(error, NoDataUnexplainedError | CapabilityMissingError):
         return Outcome.NO_DATA
-    return Outcome.FAILED if allowance.calls else Outcome.SKIPPED
+    return Outcome.FAILED if allowance.tally.calls else Outcome.SKIPPED
 
 
 def _lacking(progress: Progress) -> str:

@@ -1,0 +1,178 @@
+"""From start to SERVING to a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import grpc
+import msgspec
+
+from ingestion_server.app.settings import Settings
+from ingestion_server.app.wiring import Joined, Mode, joined
+from ingestion_server.domain.venues import PRIMARY_VENUE
+from ingestion_server.ports.hooks import OnCall
+from ingestion_server.service.admission import Door
+from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.server import GrpcServer, bound_server
+from ingestion_server.telemetry import CallLog
+from ingestion_server.web import Stage, serving
+
+_log: Final = logging.getLogger(__name__)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_LOOPBACK: Final = ("127.", "localhost", "[::1]", "unix:")
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Say where a server listens."""
+
+    grpc: str
+    http: str
+    sandbox: str = ""
+
+
+class ExposedError(ValueError):
+    """Say that an address is open to others and nothing protects it."""
+
+
+def check_exposure(settings: Settings) -> None:
+    """
+    Refuse to listen beyond this machine without TLS, unless told to.
+
+    Raises:
+        ExposedError: The address is not loopback and there is no certificate.
+
+    """
+    if settings.grpc.allow_insecure_bind:
+        return
+    protected = settings.grpc.tls_certificate_file is not None
+    for name, address, safe in (
+        ("grpc", settings.grpc.address, protected),
+        ("http", settings.http.address, False),
+    ):
+        if not safe and not address.startswith(_LOOPBACK):
+            raise ExposedError(
+                f"{name}.address {address} is open to other machines, and nothing "
+                "protects it. Set grpc.tls_certificate_file and grpc.tls_key_file, "
+                "or say --allow-insecure-bind if something in front of it does."
+            )
+
+
+@asynccontextmanager
+async def served(
+    settings: Settings, mode: Mode, announce: Callable[[Addresses], None]
+) -> AsyncIterator[Addresses]:
+    """
+    Serve until the block ends, then drain.
+
+    ``announce`` is told the addresses once calls are answered.
+    """
+    stage = Stage.STARTING
+    door = Door(settings.grpc.max_concurrent_calls)
+    hooks: list[OnCall] = [CallLog()]
+    async with (
+        joined(settings, mode, hooks=hooks) as house,
+        serving(settings.http.address, lambda: stage) as http_port,
+    ):
+        servicer = IngestionServicer(
+            house.fetcher, door, symbols_at_once=settings.grpc.symbols_at_once
+        )
+        server = bound_server(servicer, settings.grpc.address, _credentials(settings))
+        addresses = Addresses(
+            _with_port(settings.grpc.address, server.port),
+            _with_port(settings.http.address, http_port),
+            house.sandbox_url,
+        )
+        await server.serving()
+        stage = Stage.READY
+        announce(addresses)
+        async with asyncio.TaskGroup() as tasks:
+            warming = tasks.create_task(_warm(house), name="calendar")
+            try:
+                yield addresses
+            finally:
+                stage = Stage.STOPPING
+                await _drain(server, door, settings.grpc.drain_seconds)
+                warming.cancel()
+
+
+async def run(
+    settings: Settings,
+    mode: Mode,
+    announce: Callable[[Addresses], None],
+    then: Callable[[Addresses], Awaitable[None]] | None = None,
+) -> None:
+    """
+    Serve until SIGINT or SIGTERM; a second signal does not wait for calls.
+
+    ``then`` is done once calls are answered, and ended by a signal.
+    """
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    main = asyncio.current_task()
+
+    def stop() -> None:
+        if asked.is_set() and main is not None:
+            main.cancel()
+        asked.set()
+
+    # Explicitly: a job in a shell's background starts with SIGINT ignored.
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        async with served(settings, mode, announce) as addresses:
+            if then is not None:
+                await _until(asked, then(addresses))
+            await asked.wait()
+            _log.info("stopping")
+    except asyncio.CancelledError:
+        if not asked.is_set():
+            raise
+        _log.warning("stopped without waiting for calls")
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _until(asked: asyncio.Event, work: Awaitable[None]) -> None:
+    """Do the work, or give it up when the server is asked to stop."""
+    task = asyncio.ensure_future(work)
+    stop = asyncio.ensure_future(asked.wait())
+    try:
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        for each in (task, stop):
+            each.cancel()
+        await asyncio.gather(task, stop, return_exceptions=True)
+
+
+async def _warm(house: Joined) -> None:
+    """Have the calendar that most questions need, before the first one comes."""
+    await house.calendars.sessions(PRIMARY_VENUE)
+
+
+async def _drain(server: GrpcServer, door: Door, seconds: float) -> None:
+    """Say NOT_SERVING, let nobody in, and let those inside finish for a while."""
+    await server.stopping()
+    door.close()
+    await server.server.stop(seconds)
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    certificate, key = settings.grpc.tls_certificate_file, settings.grpc.tls_key_file
+    if certificate is None or key is None:
+        return None
+    return grpc.ssl_server_credentials(
+        [(Path(key).read_bytes(), Path(certificate).read_bytes())]
+    )
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address.rpartition(':')[0]}:{port}"

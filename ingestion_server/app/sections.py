@@ -1,0 +1,195 @@
+"""What can be set, section by section: units, limits, and why the default is so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from ingestion_server.app.words import (
+    Address,
+    AsText,
+    Count,
+    Expected,
+    Place,
+    Seconds,
+    Separated,
+    Unique,
+    Url,
+    is_loopback,
+)
+
+VendorId = Literal["alpha_vantage", "yahoo"]
+AlphaVantagePlan = Literal["free", "75", "150", "300", "600", "1200"]
+IntradayLabel = Literal["start", "end"]
+
+
+class Section(BaseModel):
+    """Group settings that belong together; nothing changes after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GrpcSettings(Section):
+    """Set up the gRPC door."""
+
+    address: Address = "127.0.0.1:50051"
+    """Where it listens; by default only this machine can reach it."""
+    tls_certificate_file: Place | None = None
+    """Certificate chain in PEM; with its key, and only then, the door speaks TLS."""
+    tls_key_file: Place | None = None
+    """Private key in PEM, not encrypted."""
+    allow_insecure_bind: bool = False
+    """Let other machines in without TLS, for example behind a proxy that has it."""
+    max_concurrent_calls: Count = 256
+    """Calls inside at a time; more are refused at once rather than queued."""
+    symbols_at_once: Count = 8
+    """Symbols of one ``FetchBatch`` under way at a time, so that none takes all."""
+    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    """How long calls may go on after the stop signal; orchestrators kill after 30."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.tls_certificate_file is None) is not (self.tls_key_file is None):
+            raise ValueError(
+                "expected both of tls_certificate_file and tls_key_file, or neither"
+            )
+        if not (self.tls or self.allow_insecure_bind or is_loopback(self.address)):
+            raise ValueError(
+                f"other machines can reach the address {self.address} without TLS: "
+                "expected tls_certificate_file and tls_key_file, an address such as "
+                "127.0.0.1:50051, or allow_insecure_bind = true"
+            )
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Return whether the door speaks TLS."""
+        return self.tls_certificate_file is not None
+
+
+class HttpSettings(Section):
+    """Set up the HTTP door: health, later pages for operators."""
+
+    address: Address = "127.0.0.1:8080"
+    """Where it listens; by default only this machine can reach it."""
+
+
+class StateSettings(Section):
+    """Keep what must survive a restart."""
+
+    folder: Place | None = None
+    """Where; by default the user's state folder ($XDG_STATE_HOME)."""
+
+
+class CalendarSettings(Section):
+    """Know when exchanges are open."""
+
+    cache_folder: Place | None = None
+    """Where computed calendars are kept; by default the user's ($XDG_CACHE_HOME)."""
+
+
+class TransportSettings(Section):
+    """Bound what vendors may take."""
+
+    call_seconds: Seconds = 10.0
+    """The longest that one call of a vendor may take."""
+    body_bytes: Count = 64 * 1024 * 1024
+    """The largest body, decompressed; 20 years of minutes fit."""
+    connections: Count = 64
+    """Open at a time to all vendors; more exchanges wait for one."""
+    connections_per_host: Count = 16
+    """Open at a time to one host, so that none takes all."""
+
+
+class RetrySettings(Section):
+    """Try a call again after a failure that may pass."""
+
+    attempts: Count = 3
+    """How often it is tried in all; 1 = never again."""
+    first_seconds: Seconds = 0.1
+    """The longest pause after the first try; doubled after each."""
+    longest_seconds: Seconds = 2.0
+    """The longest pause of our own choice."""
+
+
+class BreakerSettings(Section):
+    """Let a failing vendor rest."""
+
+    failures: Count = 5
+    """How many in a row open the breaker."""
+    rest_seconds: Seconds = 30.0
+    """How long it stays open until one probe is let through."""
+
+
+class ActionsSettings(Section):
+    """Remember splits and dividends."""
+
+    cache_entries: Count = 4096
+    """Instruments remembered; a few kilobytes each."""
+    cache_seconds: Seconds = 21_600.0
+    """How long; a new split is known a quarter of a day later at most."""
+
+
+class AlphaVantageSettings(Section):
+    """Set up Alpha Vantage."""
+
+    enabled: bool = True
+    """Whether it may be asked; without a key it is not."""
+    api_key: SecretStr = SecretStr("")
+    """The key; also read from ALPHAVANTAGE_API_KEY, and from files (``…_FILE``)."""
+    plan: Annotated[AlphaVantagePlan, AsText] = "free"
+    """What the key was bought for: ``free``, or calls a minute."""
+    base_url: Url | None = None
+    """Where it is asked instead of its own host."""
+    intraday_label: IntradayLabel = "start"
+    """Which end of a bar its stamp names, where a page does not show it."""
+
+
+class YahooSettings(Section):
+    """Set up Yahoo."""
+
+    enabled: bool = True
+    """Whether it may be asked."""
+    plan: Literal["unofficial", "unmetered"] = "unofficial"
+    """``unofficial`` = 2 calls a second; ``unmetered`` is for licensed gateways."""
+
+
+class ProvidersSettings(Section):
+    """Choose vendors."""
+
+    order: Annotated[
+        tuple[VendorId, ...],
+        Separated,
+        Unique,
+        Expected("vendors (alpha_vantage, yahoo), each at most once"),
+    ] = ("alpha_vantage", "yahoo")
+    """Who is asked first; those not named come last."""
+    alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
+    """Alpha Vantage: official, needs a key."""
+    yahoo: YahooSettings = YahooSettings()
+    """Yahoo: unofficial, needs none."""
+
+
+class LogSettings(Section):
+    """Write log lines, to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
+    format: Literal["text", "json"] = "text"
+    """For people, or for collectors."""
+
+
+class SandboxSettings(Section):
+    """Simulate vendors; only used when the sandbox is asked for."""
+
+    seed: int = 7
+    """Another seed is another market."""
+    alpha_vantage_plan: Annotated[AlphaVantagePlan, AsText] = "1200"
+    """Plan of a key whose ending names none; ``abc-free`` and ``abc-75`` do."""
+    free_full: bool = True
+    """Whether the free plan may ask for a whole history."""
+    alpha_vantage_label: IntradayLabel = "start"
+    """Which end of an intraday bar its stamp names; the vendor used both."""
+    yahoo_per_second: Count = 5
+    """Requests that one client address may make in any second."""

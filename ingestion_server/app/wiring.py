@@ -1,0 +1,270 @@
+"""
+How the rooms are joined.
+
+Building order is reading order, and teardown its reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ingestion_server.app.clock import SystemClock
+from ingestion_server.app.settings import Settings
+from ingestion_server.cache import BoundedCache
+from ingestion_server.calendars import ComputedCalendars
+from ingestion_server.ingest.calling import Exchange
+from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
+from ingestion_server.policies.breaker import Breakers
+from ingestion_server.policies.limits import (
+    BreakerLimits,
+    DeadlineLimits,
+    PolicyLimits,
+    RetryLimits,
+)
+from ingestion_server.policies.pipeline import pipeline, standard_policies
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ports.http import Transport
+from ingestion_server.ports.policy import Send
+from ingestion_server.ports.provider import Plan, Provider
+from ingestion_server.ports.quota import Quota
+from ingestion_server.providers.alpha_vantage import AlphaVantage
+from ingestion_server.providers.yahoo import Yahoo
+from ingestion_server.quota.rolling import RollingQuota
+from ingestion_server.registry.selection import Listing
+
+SANDBOX_KEY: Final = "sandbox-key"
+"""What is shown to simulated vendors and recordings, which want some key."""
+
+
+class Mode(msgspec.Struct, frozen=True):
+    """Say what stands at the other end of the wire."""
+
+    sandbox: bool = False
+    """Simulated vendors within this process."""
+    sandbox_url: str = ""
+    """Simulated vendors elsewhere."""
+    record: Path | None = None
+    """Folder that receives what the vendors answer."""
+    replay: Path | None = None
+    """Folder that answers instead of the vendors."""
+
+    @property
+    def simulated(self) -> bool:
+        """Return whether no real vendor is asked."""
+        return self.sandbox or bool(self.sandbox_url) or self.replay is not None
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """Hold what the doors need."""
+
+    fetcher: Fetcher
+    calendars: ComputedCalendars
+    sandbox_url: str
+
+
+@asynccontextmanager
+async def joined(
+    settings: Settings,
+    mode: Mode,
+    *,
+    clock: Clock | None = None,
+    hooks: Sequence[OnCall] = (),
+    sandbox_port: int = 0,
+) -> AsyncIterator[Joined]:
+    """
+    Build the rooms below the doors, and take them down again.
+
+    Raises:
+        OSError: A folder or a port cannot be used.
+        ValueError: The folder to replay holds no recordings.
+
+    """
+    clock = clock or SystemClock()
+    providers = _providers(settings)
+    async with AsyncExitStack() as stack:
+        calendars = await stack.enter_async_context(
+            ComputedCalendars(settings.calendars.folder())
+        )
+        url = mode.sandbox_url
+        if mode.sandbox:
+            url = await stack.enter_async_context(
+                _sandbox(settings, calendars, clock, sandbox_port)
+            )
+        transport = await _transport(stack, settings, mode, url, providers, clock)
+        actions: ActionsCache = await stack.enter_async_context(
+            BoundedCache(settings.actions.cache_entries, clock)
+        )
+        vendors = _vendors(settings, mode, providers, transport, actions, clock, hooks)
+        listing = _listing(settings, vendors, providers)
+        fetcher = Fetcher(
+            vendors, listing, calendars=calendars, transport=transport, clock=clock
+        )
+        yield Joined(fetcher, calendars, url if mode.simulated else "")
+
+
+def _providers(settings: Settings) -> Sequence[Provider]:
+    label = settings.providers.alpha_vantage.intraday_label
+    return (AlphaVantage(intraday_label=label), Yahoo())
+
+
+@asynccontextmanager
+async def _sandbox(
+    settings: Settings, calendars: ComputedCalendars, clock: Clock, port: int
+) -> AsyncIterator[str]:
+    # Not on the way of a server that asks real vendors.
+    from ingestion_server import sandbox  # noqa: PLC0415
+
+    options = sandbox.SandboxOptions(
+        seed=settings.sandbox.seed,
+        alpha_vantage_plan=settings.sandbox.alpha_vantage_plan,
+        yahoo_per_second=settings.sandbox.yahoo_per_second,
+    )
+    async with sandbox.running(
+        options, sessions=calendars, now_ns=clock.now_ns, port=port
+    ) as running:
+        yield running.url
+
+
+async def _transport(
+    stack: AsyncExitStack,
+    settings: Settings,
+    mode: Mode,
+    sandbox_url: str,
+    providers: Sequence[Provider],
+    clock: Clock,
+) -> Transport:
+    if mode.replay is not None:
+        from ingestion_server.transport.replay import ReplayTransport  # noqa: PLC0415
+
+        return await ReplayTransport.open(mode.replay, providers)
+    from ingestion_server.transport.aiohttp_transport import (  # noqa: PLC0415 - recordings need no network
+        AiohttpTransport,
+        TransportLimits,
+    )
+    from ingestion_server.transport.redaction import Redactor  # noqa: PLC0415
+
+    key = _key(settings, "alpha_vantage", mode)
+    redactor = Redactor(lambda: (key,) if key else ())
+    limits = settings.transport
+    transport: Transport = await stack.enter_async_context(
+        AiohttpTransport(
+            clock=clock,
+            hosts={provider.name: provider.hosts for provider in providers},
+            limits=TransportLimits(
+                body_bytes=limits.body_bytes,
+                connections=limits.connections,
+                connections_per_host=limits.connections_per_host,
+            ),
+            rebase=sandbox_url or None,
+            redactor=redactor,
+        )
+    )
+    if mode.record is not None:
+        from ingestion_server.transport.recording import (  # noqa: PLC0415
+            RecordingTransport,
+        )
+
+        transport = await RecordingTransport.open(
+            transport, mode.record, providers, clock=clock, redactor=redactor
+        )
+    return transport
+
+
+def _vendors(
+    settings: Settings,
+    mode: Mode,
+    providers: Sequence[Provider],
+    transport: Transport,
+    actions: ActionsCache,
+    clock: Clock,
+    hooks: Sequence[OnCall],
+) -> dict[str, Vendor]:
+    limits = _policy_limits(settings)
+    breakers = Breakers(limits.breaker, clock)
+    vendors = {}
+    for provider in providers:
+        if not settings.providers.of(provider.name).enabled:
+            continue
+        plan = _plan(settings, mode, provider)
+        quota = RollingQuota(provider.name, plan.windows, clock)
+        key = _key(settings, provider.name, mode)
+        steps = partial(_steps, provider.name, limits, clock, breakers, quota, hooks)
+        vendors[provider.name] = Vendor(
+            provider,
+            Exchange(provider, transport, steps, key=key),
+            ActionsShelf(
+                provider.name,
+                actions,
+                clock,
+                keep_seconds=settings.actions.cache_seconds,
+            ),
+            price_per_call_usd=plan.price_per_call_usd,
+            keyless=provider.needs_key and not key,
+        )
+    return vendors
+
+
+def _steps(
+    name: str,
+    limits: PolicyLimits,
+    clock: Clock,
+    breakers: Breakers,
+    quota: Quota,
+    hooks: Sequence[OnCall],
+    kind: str,
+    send: Send,
+) -> Send:
+    breaker = breakers.for_key(name, kind)
+    return pipeline(
+        standard_policies(limits, clock, breaker=breaker, quota=quota, hooks=hooks),
+        send,
+    )
+
+
+def _policy_limits(settings: Settings) -> PolicyLimits:
+    retry, breaker = settings.retry, settings.breaker
+    return PolicyLimits(
+        RetryLimits(
+            attempts=retry.attempts,
+            first_seconds=retry.first_seconds,
+            longest_seconds=retry.longest_seconds,
+        ),
+        BreakerLimits(failures=breaker.failures, rest_seconds=breaker.rest_seconds),
+        DeadlineLimits(call_seconds=settings.transport.call_seconds),
+    )
+
+
+def _plan(settings: Settings, mode: Mode, provider: Provider) -> Plan:
+    """Return the configured plan; a recording is not metered by anybody."""
+    if mode.replay is not None:
+        return Plan(())
+    chosen = settings.providers.of(provider.name).plan
+    if not chosen and mode.simulated and provider.name == "alpha_vantage":
+        chosen = settings.sandbox.alpha_vantage_plan
+    return provider.plans[chosen or provider.default_plan]
+
+
+def _key(settings: Settings, name: str, mode: Mode) -> str:
+    key = settings.providers.key_of(name)
+    return SANDBOX_KEY if mode.simulated and not key else key
+
+
+def _listing(
+    settings: Settings, vendors: dict[str, Vendor], providers: Sequence[Provider]
+) -> Listing:
+    known = [provider.name for provider in providers]
+    ranked = [*settings.providers.order, *known]
+    ranked = [name for name in dict.fromkeys(ranked) if name in known]
+    return Listing(
+        enabled=tuple(name for name in ranked if name in vendors),
+        disabled=tuple(name for name in ranked if name not in vendors),
+    )

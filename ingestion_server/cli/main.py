@@ -1,0 +1,49 @@
+"""The command `ingestion-server` and its subcommands."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from ingestion_server.cli import exits, fetch
+
+app = typer.Typer(
+    name="ingestion-server",
+    help="Market data of many vendors behind one gRPC contract.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# One line per command, in the order of the help.
+app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    """Print the version and end."""
+    if wanted:
+        typer.echo(metadata.version("ingestion-server"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Market data of many vendors behind one gRPC contract."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="ingestion-server")

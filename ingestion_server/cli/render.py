@@ -1,0 +1,199 @@
+"""Bars and the truth about them as tables for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ingestion_server.client import Bars, BarState, Completeness
+
+LAST_ROWS = 20
+"""How many bars a table shows unless it is told otherwise."""
+
+_COLOURS = {
+    Completeness.COMPLETE: "green",
+    Completeness.PARTIAL: "yellow",
+    Completeness.DEGRADED: "yellow",
+    Completeness.UNSPECIFIED: "red",
+}
+
+
+def show(console: Console, bars: Bars, *, rows: int = LAST_ROWS) -> None:
+    """Print the last bars, and everything that is known about them."""
+    console.print(bars_table(bars, rows=rows), *truth_tables(bars), sep="\n")
+
+
+def bars_table(bars: Bars, *, rows: int = LAST_ROWS) -> RenderableType:
+    """Make a table of the last bars, which says how many are before them."""
+    first = max(0, len(bars) - rows)
+    facts = (bars.symbol, bars.interval, bars.adjustment, bars.currency, bars.exchange)
+    title = " · ".join(filter(None, facts))
+    if not len(bars):
+        return Text(f"{title}: no bars")
+    table = _table(title, "time" if bars.is_daily else "time (UTC)")
+    for name in ("open", "high", "low", "close", "volume"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    if first:
+        table.caption = Text(f"… {first} more before them; --all shows every bar")
+        table.caption_justify = "left"
+    states = {state.value: state.name.lower() for state in BarState}
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    for time, state, *numbers in zip(
+        times(bars)[first:],
+        bars.state[first:].tolist(),
+        *(column[first:].tolist() for column in columns),
+        strict=True,
+    ):
+        table.add_row(time, *map(shortest, numbers), states.get(state, ""))
+    return table
+
+
+def truth_tables(bars: Bars) -> list[RenderableType]:
+    """Make what tells who served the bars, what is missing, and what was tried."""
+    tables: list[RenderableType] = [completeness(bars)]
+    if bars.sources:
+        tables.append(_sources(bars))
+    if bars.attempts:
+        tables.append(_attempts(bars))
+    if bars.quality_flags:
+        tables.append(_quality_flags(bars))
+    return tables
+
+
+def completeness(bars: Bars) -> Text:
+    """Make the line that says whether everything is there, and what is not."""
+    line = Text.assemble(
+        (str(bars.completeness), f"bold {_COLOURS[bars.completeness]}"),
+        f" · {len(bars)} bars",
+        f" · request {bars.request_id}" if bars.request_id else "",
+    )
+    for gap in bars.missing:
+        line.append(f"\n  missing {_range(bars, gap.start, gap.end)}: {gap.reason}")
+    return line
+
+
+def shortest(number: float) -> str:
+    """Write a number in its shortest form that reads back the same; NaN is empty."""
+    if math.isnan(number):
+        return ""
+    return np.format_float_positional(number, trim="-")
+
+
+def times(bars: Bars, *, iso: bool = False) -> list[str]:
+    """Write when each bar opens: its date, or the time in UTC."""
+    if bars.is_daily:
+        dates: list[str] = np.datetime_as_string(bars.times, unit="D").tolist()
+        return dates
+    texts: list[str] = np.datetime_as_string(bars.times, unit="s").tolist()
+    if iso:
+        return [f"{text}Z" for text in texts]
+    return [text.replace("T", " ").removesuffix(":00") for text in texts]
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Make an empty table in the house's look."""
+    table = Table(
+        title=Text(title, "bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _sources(bars: Bars) -> Table:
+    """Make the table of who served which stretch."""
+    table = _table("Sources", "provider", "range", "received (UTC)")
+    for column in ("cached", "derived", "delay"):
+        table.add_column(column)
+    for source in bars.sources:
+        _add(
+            table,
+            source.provider,
+            _range(bars, source.start, source.end),
+            _moment(source.received_at) if source.received_at else "",
+            _cached(source.cache_age) if source.from_cache else "no",
+            (source.derivation or "yes") if source.derived else "no",
+            _span(source.feed_delay) if source.feed_delay is not None else "unknown",
+        )
+    return table
+
+
+def _attempts(bars: Bars) -> Table:
+    """Make the table of what was tried."""
+    table = _table("Attempts", "provider", "outcome")
+    table.add_column("reason")
+    for column in ("latency", "calls", "cost"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for attempt in bars.attempts:
+        _add(
+            table,
+            attempt.provider,
+            attempt.outcome,
+            attempt.reason,
+            _span(attempt.latency),
+            str(attempt.calls),
+            f"${shortest(attempt.cost_usd)}",
+        )
+    return table
+
+
+def _quality_flags(bars: Bars) -> Table:
+    """Make the table of what was noticed."""
+    table = _table("Noticed", "kind", "bar")
+    table.add_column("detail")
+    for flag in bars.quality_flags:
+        bar = "all" if flag.time is None else _label(bars, flag.time)
+        _add(table, flag.kind, bar, flag.detail)
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """Add a row; words of servers and vendors are no markup."""
+    table.add_row(*map(Text, cells))
+
+
+def _range(bars: Bars, start: datetime, end: datetime) -> str:
+    """Write ``[start, end)`` as its bars are labelled."""
+    return f"[{_label(bars, start)}, {_label(bars, end)})"
+
+
+def _label(bars: Bars, moment: datetime) -> str:
+    """Write a point in time as the bars are labelled."""
+    midnight = moment.astimezone(UTC).time() == datetime.min.time()
+    return f"{moment:%Y-%m-%d}" if bars.is_daily and midnight else _moment(moment)
+
+
+def _moment(moment: datetime) -> str:
+    """Write a point in time in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+
+
+def _cached(age: timedelta | None) -> str:
+    """Write how old a cached answer is."""
+    return "yes" if age is None else f"{_span(age)} ago"
+
+
+def _span(span: timedelta) -> str:
+    """Write a length of time in the unit that suits it."""
+    seconds = span.total_seconds()
+    units: Iterable[tuple[float, float, str]] = (
+        (1, 0.001, "ms"),
+        (120, 1, "s"),
+        (7200, 60, "min"),
+        (172_800, 3600, "h"),
+    )
+    for below, unit, name in units:
+        if abs(seconds) < below:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 86_400:.3g} d"

@@ -1,0 +1,158 @@
+"""The client for notebooks, scripts and threads: the same without asyncio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from marketdata.ingestion.v1 import ingestion_service_pb2_grpc
+from typing_extensions import override
+
+from ingestion_server.client import health
+from ingestion_server.client.bars import Bars, decoded
+from ingestion_server.client.batch import Batch, BatchItem
+from ingestion_server.client.channel import sync_channel, usual_credentials
+from ingestion_server.client.request import (
+    Query,
+    batch_request,
+    fetch_request,
+    takes_query,
+)
+from ingestion_server.client.status import failure
+
+
+class SyncClient:
+    """
+    Ask a server for bars, without asyncio.
+
+        with SyncClient() as client:
+            client.fetch("AAPL", interval="1d", start="2024-01-01").to_pandas()
+
+    It needs no event loop and minds none, so it works in a notebook, whose loop is
+    always running; threads may share it.
+    """
+
+    def __init__(
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        timeout_seconds: float = 30.0,
+        secure: bool = False,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """
+        Name the server; the connection opens with the first call.
+
+        `timeout_seconds` bounds each call that names no time of its own. `secure`
+        means TLS with the public certificate authorities, `credentials` names others.
+        """
+        self.target = target
+        self._timeout = timeout_seconds
+        self._channel = sync_channel(
+            target, usual_credentials(credentials, secure=secure)
+        )
+        self._stub = ingestion_service_pb2_grpc.IngestionServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<SyncClient of {self.target}>"
+
+    def close(self) -> None:
+        """Close the connection and end its calls, for good."""
+        self._channel.close()
+
+    @takes_query
+    def fetch(
+        self,
+        symbol: str,
+        *,
+        timeout_seconds: float | None = None,
+        **query: Unpack[Query],
+    ) -> Bars:
+        """
+        Fetch the bars of one instrument in ``[start, end)``.
+
+        Args:
+            symbol: "AAPL", "BRK.B", "EUR/USD", "BTC/USD", "^GSPC".
+            timeout_seconds: bounds the call, retries included; None = the client's.
+            query: see `Query`; without any, the last 100 daily bars.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+            ValueError: an option is none of those that exist (InvalidOptionError).
+
+        """
+        request = fetch_request(symbol, query)
+        try:
+            answer = self._stub.Fetch(request, timeout=timeout_seconds or self._timeout)
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        return decoded([answer])
+
+    @takes_query
+    def fetch_batch(
+        self,
+        symbols: str | Sequence[str],
+        *,
+        timeout_seconds: float | None = None,
+        **query: Unpack[Query],
+    ) -> Iterator[BatchItem]:
+        """
+        Fetch the bars of many instruments, each as soon as it is there.
+
+        The failure of one symbol is that item's `error`. Leaving the loop early ends
+        the call. A batch takes as long as it takes unless `timeout_seconds` bounds it;
+        else see `fetch`.
+        """
+        request = batch_request(symbols, query)
+        call = self._stub.FetchBatch(request, timeout=timeout_seconds)
+        batch = Batch()
+        try:
+            for response in call:
+                if item := batch.add(response):
+                    yield item
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        finally:
+            call.cancel()
+        yield from batch.unfinished()
+
+    def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
+        """
+        Wait until the server is up and healthy.
+
+        Raises:
+            ServerUnreachableError: it is not within the time.
+
+        """
+        stub = health_pb2_grpc.HealthStub(self._channel)
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            call = stub.Watch(  # type: ignore[attr-defined] # not in its stubs
+                health_pb2.HealthCheckRequest(),
+                timeout=max(0.0, deadline - time.monotonic()),
+                wait_for_ready=True,
+            )
+            try:
+                for reply in call:
+                    if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+            except grpc.RpcError as e:
+                health.check(e, self.target, timeout_seconds)
+            finally:
+                call.cancel()

@@ -1,0 +1,116 @@
+"""Tables say everything, in short."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2
+from rich.console import Console
+
+from ingestion_server.cli import render
+from ingestion_server.client.bars import decoded
+from tests.client.fakes import FIRST, answer, columns, partial_answer, source
+
+
+def shown(told: ingestion_service_pb2.FetchResponse, **more: int) -> str:
+    """Print an answer on paper of 120 columns."""
+    file = io.StringIO()
+    render.show(Console(file=file, width=120), decoded([told]), **more)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1.0, "1"),
+        (185.92, "185.92"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e-7, "0.0000001"),
+        (54_321_000.0, "54321000"),
+        (float("nan"), ""),
+    ],
+)
+def test_numbers_are_written_in_their_shortest_form(number: float, text: str) -> None:
+    assert render.shortest(number) == text
+
+
+def test_only_the_last_bars_are_shown_and_the_others_counted() -> None:
+    text = shown(answer(columns(25)))
+
+    assert "… 5 more before them; --all shows every bar" in text
+    assert "124.5" in text
+    assert "104.5" not in text.partition("COMPLETE")[0].replace("104.25", "")
+
+
+def test_every_bar_is_shown_if_there_are_few_enough() -> None:
+    assert "more before" not in shown(answer(columns(25)), rows=25)
+
+
+def test_intraday_bars_are_shown_in_utc() -> None:
+    told = answer(columns(2, FIRST + timedelta(hours=14, minutes=30)))
+    told.series.interval = bar_pb2.INTERVAL_30_MINUTES
+
+    text = shown(told)
+
+    assert "time (UTC)" in text
+    assert "2025-01-06 14:30 " in text
+
+
+def test_no_bars_are_said_to_be_none() -> None:
+    text = shown(answer(columns(0), sources=[], attempts=[]))
+
+    assert text.splitlines() == [
+        "AAPL · 1d · split · USD · XNYS: no bars",
+        "COMPLETE · 0 bars · request r-1",
+    ]
+
+
+def test_what_is_cached_and_derived_is_told() -> None:
+    signed = source()
+    signed.ClearField("feed_delay")
+    signed.ClearField("received_at")
+    signed.from_cache = True
+    signed.cache_age.CopyFrom(Duration(seconds=300))
+    signed.derived = True
+    signed.derivation = "from 30m"
+    plain = source("finnhub")
+    plain.from_cache = True
+    plain.derived = True
+
+    text = shown(answer(sources=[signed, plain]))
+
+    assert "5 min ago   from 30m   unknown" in text
+    assert "yes         yes        15 min" in text
+
+
+def test_words_of_vendors_are_no_markup() -> None:
+    told = partial_answer()
+    told.attempts[0].reason = "[red]not[/] markup [/oops]"
+    told.missing[0].reason = "[/nor this]"
+
+    text = shown(told)
+
+    assert "[red]not[/] markup [/oops]" in text
+    assert "[/nor this]" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0124, "12.4 ms"),
+        (4, "4 s"),
+        (900, "15 min"),
+        (86_400, "24 h"),
+        (864_000, "10 d"),
+    ],
+)
+def test_lengths_of_time_have_the_unit_that_suits_them(
+    seconds: float, text: str
+) -> None:
+    told = answer()
+    told.attempts[0].latency.FromTimedelta(timedelta(seconds=seconds))
+
+    assert f" {text} " in shown(told)

@@ -1,0 +1,49 @@
+"""Fixtures of the client's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from blockbuster import blockbuster_ctx
+
+from tests.client.fakes import FakeServer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _poller() -> None:
+    """
+    Keep one poller of grpc.aio for all tests.
+
+    Otherwise each test's last channel ends it, and it leaves its sockets unclosed.
+    """
+
+    async def start() -> None:
+        grpc.aio.init_grpc_aio()
+
+    asyncio.run(start())
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """Run a server that answers as it is told."""
+    with FakeServer() as fake:
+        yield fake
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """Name a port of this machine where nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield "{}:{}".format(*bound.getsockname())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks() -> Iterator[None]:
+    """Fail a test whose event loop is blocked by the client's code."""
+    with blockbuster_ctx("ingestion_server.client.aio"):
+        yield

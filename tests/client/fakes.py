@@ -1,0 +1,272 @@
+"""A server that answers as it is told, on a free port of this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from marketdata.ingestion.v1 import (
+    bar_pb2,
+    ingestion_service_pb2,
+    ingestion_service_pb2_grpc,
+    provenance_pb2,
+)
+
+DAY = timedelta(days=1)
+FIRST = datetime(2025, 1, 6, tzinfo=UTC)
+
+
+@dataclass
+class Refusal:
+    """Tell how a call fails."""
+
+    code: grpc.StatusCode
+    reason: str = ""
+    message: str = "it failed"
+    metadata: dict[str, str] = field(default_factory=dict)
+    details: tuple[Message, ...] = ()
+    trailers: tuple[tuple[str, str | bytes], ...] = ()
+
+    def raise_in(self, context: grpc.ServicerContext) -> None:
+        """End the call with this failure."""
+        trailers = self.trailers
+        if self.reason:
+            info = error_details_pb2.ErrorInfo(
+                reason=self.reason,
+                domain="ingestion.marketdata",
+                metadata=self.metadata,
+            )
+            status = status_pb2.Status(code=self.code.value[0], message=self.message)
+            for detail in (info, *self.details):
+                packed = any_pb2.Any()
+                packed.Pack(detail)
+                status.details.append(packed)
+            trailers += (("grpc-status-details-bin", status.SerializeToString()),)
+        context.set_trailing_metadata(trailers)
+        context.abort(self.code, self.message)
+
+
+Answer = ingestion_service_pb2.FetchResponse | Refusal | Callable[[], object]
+
+
+class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
+    """Answer each call with the next answer; the last one stays."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = [answer()]
+        self.stream: Iterator[ingestion_service_pb2.FetchBatchResponse] = iter(())
+        self.requests: list[Message] = []
+        self.asked = threading.Event()
+        self.ended = threading.Event()
+
+    def Fetch(  # noqa: N802 - named by the contract
+        self,
+        request: ingestion_service_pb2.FetchRequest,
+        context: grpc.ServicerContext,
+    ) -> ingestion_service_pb2.FetchResponse:
+        """Answer as told."""
+        self.requests.append(request)
+        told = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(told, Refusal):
+            told.raise_in(context)
+        if isinstance(told, ingestion_service_pb2.FetchResponse):
+            return told
+        told()
+        return answer()
+
+    def FetchBatch(  # noqa: N802 - named by the contract
+        self,
+        request: ingestion_service_pb2.FetchBatchRequest,
+        context: grpc.ServicerContext,
+    ) -> Iterator[ingestion_service_pb2.FetchBatchResponse]:
+        """Stream as told."""
+        self.requests.append(request)
+        context.add_callback(self.ended.set)
+        self.asked.set()
+        for told in self.stream:
+            if isinstance(told, Refusal):
+                told.raise_in(context)
+            yield told
+
+
+class FakeHealth(health.HealthServicer):
+    """Watch as the real one does, or refuse as often as told."""
+
+    def __init__(self) -> None:
+        # Without callbacks, Watch is a plain generator, which may refuse.
+        super().__init__(experimental_non_blocking=False)
+        self.asked = threading.Event()
+        self.refusals: list[Refusal] = []
+
+    def Watch(  # noqa: N802 - named by the contract
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> Iterator[health_pb2.HealthCheckResponse]:
+        """Watch, and say that somebody does."""
+        self.asked.set()
+        if self.refusals:
+            self.refusals.pop().raise_in(context)
+        return super().Watch(request, context)
+
+
+class FakeServer:
+    """Serve a fake on a free port while the block lasts."""
+
+    def __init__(self) -> None:
+        self.service = FakeIngestion()
+        self.health = FakeHealth()
+        self._threads = ThreadPoolExecutor(4)
+        self._server = grpc.server(self._threads)
+        ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(
+            self.service, self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self.target = f"127.0.0.1:{port}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(None).wait()
+        self._threads.shutdown()
+
+    def healthy(self, *, serving: bool) -> None:
+        """Say whether the server serves."""
+        status = health_pb2.HealthCheckResponse
+        self.health.set("", status.SERVING if serving else status.NOT_SERVING)
+
+
+def stamp(moment: datetime) -> Timestamp:
+    """Write a point in time."""
+    written = Timestamp()
+    written.FromDatetime(moment)
+    return written
+
+
+def columns(bars: int = 3, first: datetime = FIRST, **more: list) -> bar_pb2.BarColumns:
+    """Make columns of daily bars: 100.5, 101.5, ... without vwap and trade counts."""
+    start_ns = int(first.timestamp()) * 10**9
+    day_ns = 86_400 * 10**9
+    return bar_pb2.BarColumns(
+        **{
+            "open_time_ns": [start_ns + day_ns * n for n in range(bars)],
+            "open": [100.5 + n for n in range(bars)],
+            "high": [102.25 + n for n in range(bars)],
+            "low": [99.0 + n for n in range(bars)],
+            "close": [101.5 + n for n in range(bars)],
+            "volume": [1000.0 * (n + 1) for n in range(bars)],
+            "state": [1] * (bars - 1) + [2] * (bars > 0),
+        }
+        | more
+    )
+
+
+def source(
+    provider: str = "yahoo", first: datetime = FIRST, days: int = 3
+) -> provenance_pb2.Source:
+    """Sign some days."""
+    signed = provenance_pb2.Source(
+        provider=provider,
+        start=stamp(first),
+        end=stamp(first + days * DAY),
+        received_at=stamp(FIRST + 10 * DAY),
+    )
+    signed.feed_delay.FromTimedelta(timedelta(minutes=15))
+    return signed
+
+
+def attempt() -> provenance_pb2.Attempt:
+    """Tell of a vendor that failed before."""
+    tried = provenance_pb2.Attempt(
+        provider="alpha_vantage",
+        outcome=provenance_pb2.ATTEMPT_OUTCOME_FAILED,
+        reason="QUOTA_EXHAUSTED: 25 a day",
+        calls=2,
+        cost_usd=0.01,
+    )
+    tried.latency.FromTimedelta(timedelta(milliseconds=120))
+    return tried
+
+
+def answer(
+    bars: bar_pb2.BarColumns | None = None, **more: object
+) -> ingestion_service_pb2.FetchResponse:
+    """Make a complete answer about AAPL."""
+    return ingestion_service_pb2.FetchResponse(
+        **{
+            "series": bar_pb2.BarSeries(
+                symbol="AAPL",
+                interval=bar_pb2.INTERVAL_1_DAY,
+                adjustment=bar_pb2.ADJUSTMENT_SPLIT,
+                currency="USD",
+                time_zone="America/New_York",
+                exchange="XNYS",
+                columns=columns() if bars is None else bars,
+            ),
+            "completeness": provenance_pb2.COMPLETENESS_COMPLETE,
+            "sources": [source()],
+            "attempts": [attempt()],
+            "request_id": "r-1",
+        }
+        | more
+    )
+
+
+def partial_answer() -> ingestion_service_pb2.FetchResponse:
+    """Make an answer that lacks a day and tells what was noticed."""
+    return answer(
+        completeness=provenance_pb2.COMPLETENESS_PARTIAL,
+        missing=[
+            provenance_pb2.MissingInterval(
+                start=stamp(FIRST + 3 * DAY),
+                end=stamp(FIRST + 4 * DAY),
+                reason="yahoo has no row",
+            )
+        ],
+        quality_flags=[
+            provenance_pb2.QualityFlag(
+                kind=provenance_pb2.QUALITY_FLAG_KIND_ROW_QUARANTINED,
+                time=stamp(FIRST),
+                detail="high below low",
+            ),
+            provenance_pb2.QualityFlag(
+                kind=provenance_pb2.QUALITY_FLAG_KIND_DERIVED, detail="from 30m"
+            ),
+        ],
+    )
+
+
+def chunk(
+    symbol: str,
+    response: ingestion_service_pb2.FetchResponse,
+    *,
+    last: bool = True,
+) -> ingestion_service_pb2.FetchBatchResponse:
+    """Send a part of one symbol's bars."""
+    return ingestion_service_pb2.FetchBatchResponse(
+        symbol=symbol, chunk=response, last=last
+    )
+
+
+def failed(
+    symbol: str, reason: str, code: int
+) -> ingestion_service_pb2.FetchBatchResponse:
+    """Send one symbol's failure."""
+    failure = ingestion_service_pb2.Failure(
+        code=code, reason=reason, message="it failed", metadata={"symbol": symbol}
+    )
+    failure.retry_delay.FromTimedelta(timedelta(seconds=3))
+    return ingestion_service_pb2.FetchBatchResponse(
+        symbol=symbol, failure=failure, last=True
+    )
