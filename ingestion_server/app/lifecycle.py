@@ -20,12 +20,11 @@ from ingestion_server.ports.hooks import OnCall
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
 from ingestion_server.service.server import GrpcServer, bound_server
-from ingestion_server.telemetry import CallLog
+from ingestion_server.telemetry.call_log import CallLog
 from ingestion_server.web import Stage, serving
 
 _log: Final = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_LOOPBACK: Final = ("127.", "localhost", "[::1]", "unix:")
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -34,33 +33,6 @@ class Addresses(msgspec.Struct, frozen=True):
     grpc: str
     http: str
     sandbox: str = ""
-
-
-class ExposedError(ValueError):
-    """Say that an address is open to others and nothing protects it."""
-
-
-def check_exposure(settings: Settings) -> None:
-    """
-    Refuse to listen beyond this machine without TLS, unless told to.
-
-    Raises:
-        ExposedError: The address is not loopback and there is no certificate.
-
-    """
-    if settings.grpc.allow_insecure_bind:
-        return
-    protected = settings.grpc.tls_certificate_file is not None
-    for name, address, safe in (
-        ("grpc", settings.grpc.address, protected),
-        ("http", settings.http.address, False),
-    ):
-        if not safe and not address.startswith(_LOOPBACK):
-            raise ExposedError(
-                f"{name}.address {address} is open to other machines, and nothing "
-                "protects it. Set grpc.tls_certificate_file and grpc.tls_key_file, "
-                "or say --allow-insecure-bind if something in front of it does."
-            )
 
 
 @asynccontextmanager

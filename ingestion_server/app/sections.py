@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from ingestion_server.app import folders
 from ingestion_server.app.words import (
     Address,
     AsText,
     Count,
     Expected,
+    Key,
     Place,
     Seconds,
     Separated,
     Unique,
     Url,
-    is_loopback,
 )
 
 VendorId = Literal["alpha_vantage", "yahoo"]
@@ -27,7 +29,7 @@ IntradayLabel = Literal["start", "end"]
 class Section(BaseModel):
     """Group settings that belong together; nothing changes after the start."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class GrpcSettings(Section):
@@ -54,18 +56,7 @@ class GrpcSettings(Section):
             raise ValueError(
                 "expected both of tls_certificate_file and tls_key_file, or neither"
             )
-        if not (self.tls or self.allow_insecure_bind or is_loopback(self.address)):
-            raise ValueError(
-                f"other machines can reach the address {self.address} without TLS: "
-                "expected tls_certificate_file and tls_key_file, an address such as "
-                "127.0.0.1:50051, or allow_insecure_bind = true"
-            )
         return self
-
-    @property
-    def tls(self) -> bool:
-        """Return whether the door speaks TLS."""
-        return self.tls_certificate_file is not None
 
 
 class HttpSettings(Section):
@@ -79,14 +70,18 @@ class StateSettings(Section):
     """Keep what must survive a restart."""
 
     folder: Place | None = None
-    """Where; by default the user's state folder ($XDG_STATE_HOME)."""
+    """Where; by default the user's state folder (``$XDG_STATE_HOME``)."""
+
+    def place(self) -> Path:
+        """Return the folder that is meant; it may not exist yet."""
+        return self.folder or folders.user_state_folder()
 
 
 class CalendarSettings(Section):
     """Know when exchanges are open."""
 
     cache_folder: Place | None = None
-    """Where computed calendars are kept; by default the user's ($XDG_CACHE_HOME)."""
+    """Where computed ones are kept; by default the user's (``$XDG_CACHE_HOME``)."""
 
 
 class TransportSettings(Section):
@@ -136,10 +131,14 @@ class AlphaVantageSettings(Section):
 
     enabled: bool = True
     """Whether it may be asked; without a key it is not."""
-    api_key: SecretStr = SecretStr("")
+    api_key: Key = SecretStr("")
     """The key; also read from ALPHAVANTAGE_API_KEY, and from files (``…_FILE``)."""
-    plan: Annotated[AlphaVantagePlan, AsText] = "free"
-    """What the key was bought for: ``free``, or calls a minute."""
+    plan: Annotated[AlphaVantagePlan | None, AsText] = None
+    """
+    What the key was bought for: ``free``, or calls a minute.
+
+    By default it is ``free``; with the sandbox, what that is set to.
+    """
     base_url: Url | None = None
     """Where it is asked instead of its own host."""
     intraday_label: IntradayLabel = "start"
@@ -151,8 +150,12 @@ class YahooSettings(Section):
 
     enabled: bool = True
     """Whether it may be asked."""
-    plan: Literal["unofficial", "unmetered"] = "unofficial"
-    """``unofficial`` = 2 calls a second; ``unmetered`` is for licensed gateways."""
+    plan: Literal["unofficial", "unmetered"] | None = None
+    """
+    ``unofficial`` = 2 calls a second; ``unmetered`` is for licensed gateways.
+
+    By default it is ``unofficial``.
+    """
 
 
 class ProvidersSettings(Section):
@@ -169,6 +172,23 @@ class ProvidersSettings(Section):
     """Alpha Vantage: official, needs a key."""
     yahoo: YahooSettings = YahooSettings()
     """Yahoo: unofficial, needs none."""
+
+    def of(self, name: str) -> AlphaVantageSettings | YahooSettings:
+        """Return a vendor's settings."""
+        match name:
+            case "alpha_vantage":
+                return self.alpha_vantage
+            case "yahoo":
+                return self.yahoo
+            case _:
+                raise KeyError(name)
+
+    def key_of(self, name: str) -> str:
+        """Return a vendor's key in the clear; empty if there is none."""
+        vendor = self.of(name)
+        if isinstance(vendor, AlphaVantageSettings):
+            return vendor.api_key.get_secret_value()
+        return ""
 
 
 class LogSettings(Section):

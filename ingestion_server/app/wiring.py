@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from ingestion_server.app.clock import SystemClock
+from ingestion_server.app.folders import user_cache_folder
+from ingestion_server.app.sections import AlphaVantageSettings
 from ingestion_server.app.settings import Settings
-from ingestion_server.cache import BoundedCache
+from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.calendars import ComputedCalendars
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.candidates import Vendor
@@ -35,7 +36,6 @@ from ingestion_server.ports.hooks import OnCall
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.policy import Send
 from ingestion_server.ports.provider import Plan, Provider
-from ingestion_server.ports.quota import Quota
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.rolling import RollingQuota
@@ -92,7 +92,7 @@ async def joined(
     providers = _providers(settings)
     async with AsyncExitStack() as stack:
         calendars = await stack.enter_async_context(
-            ComputedCalendars(settings.calendars.folder())
+            ComputedCalendars(calendar_folder(settings))
         )
         url = mode.sandbox_url
         if mode.sandbox:
@@ -103,7 +103,8 @@ async def joined(
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
         )
-        vendors = _vendors(settings, mode, providers, transport, actions, clock, hooks)
+        workshop = _Workshop(settings, mode, transport, actions, clock, hooks)
+        vendors = workshop.vendors(providers)
         listing = _listing(settings, vendors, providers)
         fetcher = Fetcher(
             vendors, listing, calendars=calendars, transport=transport, clock=clock
@@ -126,6 +127,8 @@ async def _sandbox(
     options = sandbox.SandboxOptions(
         seed=settings.sandbox.seed,
         alpha_vantage_plan=settings.sandbox.alpha_vantage_plan,
+        free_full=settings.sandbox.free_full,
+        alpha_vantage_label=settings.sandbox.alpha_vantage_label,
         yahoo_per_second=settings.sandbox.yahoo_per_second,
     )
     async with sandbox.running(
@@ -179,55 +182,55 @@ async def _transport(
     return transport
 
 
-def _vendors(
-    settings: Settings,
-    mode: Mode,
-    providers: Sequence[Provider],
-    transport: Transport,
-    actions: ActionsCache,
-    clock: Clock,
-    hooks: Sequence[OnCall],
-) -> dict[str, Vendor]:
-    limits = _policy_limits(settings)
-    breakers = Breakers(limits.breaker, clock)
-    vendors = {}
-    for provider in providers:
-        if not settings.providers.of(provider.name).enabled:
-            continue
-        plan = _plan(settings, mode, provider)
-        quota = RollingQuota(provider.name, plan.windows, clock)
-        key = _key(settings, provider.name, mode)
-        steps = partial(_steps, provider.name, limits, clock, breakers, quota, hooks)
-        vendors[provider.name] = Vendor(
+class _Workshop(msgspec.Struct, frozen=True):
+    """Hold what every vendor is equipped from."""
+
+    settings: Settings
+    mode: Mode
+    transport: Transport
+    actions: ActionsCache
+    clock: Clock
+    hooks: Sequence[OnCall]
+
+    def vendors(self, providers: Sequence[Provider]) -> dict[str, Vendor]:
+        """Return the vendors that are switched on."""
+        limits = _policy_limits(self.settings)
+        breakers = Breakers(limits.breaker, self.clock)
+        return {
+            provider.name: self._vendor(provider, limits, breakers)
+            for provider in providers
+            if getattr(self.settings.providers, provider.name).enabled
+        }
+
+    def _vendor(
+        self, provider: Provider, limits: PolicyLimits, breakers: Breakers
+    ) -> Vendor:
+        plan = _plan(self.settings, self.mode, provider)
+        quota = RollingQuota(provider.name, plan.windows, self.clock)
+        key = _key(self.settings, provider.name, self.mode)
+
+        def steps(kind: str, send: Send) -> Send:
+            policies = standard_policies(
+                limits,
+                self.clock,
+                breaker=breakers.for_key(provider.name, kind),
+                quota=quota,
+                hooks=self.hooks,
+            )
+            return pipeline(policies, send)
+
+        return Vendor(
             provider,
-            Exchange(provider, transport, steps, key=key),
+            Exchange(provider, self.transport, steps, key=key),
             ActionsShelf(
                 provider.name,
-                actions,
-                clock,
-                keep_seconds=settings.actions.cache_seconds,
+                self.actions,
+                self.clock,
+                keep_seconds=self.settings.actions.cache_seconds,
             ),
             price_per_call_usd=plan.price_per_call_usd,
             keyless=provider.needs_key and not key,
         )
-    return vendors
-
-
-def _steps(
-    name: str,
-    limits: PolicyLimits,
-    clock: Clock,
-    breakers: Breakers,
-    quota: Quota,
-    hooks: Sequence[OnCall],
-    kind: str,
-    send: Send,
-) -> Send:
-    breaker = breakers.for_key(name, kind)
-    return pipeline(
-        standard_policies(limits, clock, breaker=breaker, quota=quota, hooks=hooks),
-        send,
-    )
 
 
 def _policy_limits(settings: Settings) -> PolicyLimits:
@@ -244,18 +247,36 @@ def _policy_limits(settings: Settings) -> PolicyLimits:
 
 
 def _plan(settings: Settings, mode: Mode, provider: Provider) -> Plan:
-    """Return the configured plan; a recording is not metered by anybody."""
+    """Return the plan in force; a recording is not metered by anybody."""
     if mode.replay is not None:
         return Plan(())
-    chosen = settings.providers.of(provider.name).plan
-    if not chosen and mode.simulated and provider.name == "alpha_vantage":
-        chosen = settings.sandbox.alpha_vantage_plan
-    return provider.plans[chosen or provider.default_plan]
+    chosen = getattr(settings.providers, provider.name)
+    if (
+        mode.simulated
+        and isinstance(chosen, AlphaVantageSettings)
+        and "plan" not in chosen.model_fields_set
+    ):
+        return provider.plans[settings.sandbox.alpha_vantage_plan]
+    return provider.plans[chosen.plan]
 
 
 def _key(settings: Settings, name: str, mode: Mode) -> str:
-    key = settings.providers.key_of(name)
+    chosen = getattr(settings.providers, name)
+    key = (
+        chosen.api_key.get_secret_value()
+        if isinstance(chosen, AlphaVantageSettings)
+        else ""
+    )
     return SANDBOX_KEY if mode.simulated and not key else key
+
+
+def calendar_folder(settings: Settings) -> Path:
+    """Return where computed calendars are kept: the user's cache unless told."""
+    if settings.calendars.cache_folder is not None:
+        return settings.calendars.cache_folder
+    if settings.state.folder is not None:
+        return settings.state.folder / "calendars"
+    return user_cache_folder() / "calendars"
 
 
 def _listing(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 LARGEST_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
@@ -31,17 +30,6 @@ def host_and_port(address: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3])
 
 
-def is_loopback(address: str) -> bool:
-    """Return whether only this machine can reach the address."""
-    host, _ = host_and_port(address)
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _address(text: str) -> str:
     host_and_port(text)
     return text
@@ -58,6 +46,21 @@ def _url(text: str) -> str:
     ):
         raise ValueError("not a base url")
     return text
+
+
+def _home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("this user has no home") from error
+
+
+def _key(secret: SecretStr) -> SecretStr:
+    """Take off what copying adds; blanks inside mean that it is something else."""
+    text = secret.get_secret_value().strip()
+    if not text.isprintable() or " " in text:
+        raise ValueError("not a key")
+    return SecretStr(text)
 
 
 def _separated(value: object) -> object:
@@ -89,7 +92,9 @@ Url = Annotated[
     Expected("an http or https url without user, query and fragment"),
 ]
 """Where something else is."""
-Place = Annotated[Path, AfterValidator(Path.expanduser), Field(strict=False)]
+Key = Annotated[SecretStr, AfterValidator(_key), Expected("a key, without blanks")]
+"""What a vendor knows us by; never shown."""
+Place = Annotated[Path, AfterValidator(_home)]
 """A path; ``~`` is the user's home, and it starts in the working folder."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A length of time."""

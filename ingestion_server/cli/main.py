@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingestion_server.cli import exits, fetch
+from ingestion_server.cli import exits, fetch, sandbox, serve
 
 app = typer.Typer(
     name="ingestion-server",
@@ -18,7 +18,9 @@ app = typer.Typer(
 )
 
 # One line per command, in the order of the help.
+app.command("serve")(serve.serve)
 app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
+app.command("sandbox")(sandbox.sandbox)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

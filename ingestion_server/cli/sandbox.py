@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from typing import Annotated
 
 import typer
-
-from ingestion_server.app.clock import SystemClock
-from ingestion_server.app.settings import SettingsError, load_settings
-from ingestion_server.calendars import ComputedCalendars
-from ingestion_server.cli.exits import Exit
-from ingestion_server.sandbox import SandboxOptions, running
 
 
 def sandbox(
@@ -39,37 +31,16 @@ def sandbox(
     [cyan]POST /control/yahoo {"fault": "status_500"}[/cyan], see
     [cyan]GET /control/stats[/cyan].
     """
-    try:
-        options = SandboxOptions(
-            seed=seed,
-            alpha_vantage_plan=alpha_vantage_plan,
-            free_full=free_full,
-            yahoo_per_second=yahoo_per_second,
-        )
-        asyncio.run(_run(options, host, port))
-    except (SettingsError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(Exit.USAGE) from error
-    except OSError as error:
-        typer.echo(f"cannot listen on {host}:{port}: {error}", err=True)
-        raise typer.Exit(Exit.CONFIGURATION) from error
+    # Heavy, and needless for help and completion.
+    from ingestion_server.cli import simulating  # noqa: PLC0415
 
-
-async def _run(options: SandboxOptions, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    settings = load_settings(config_file=None, overrides={})
-    async with (
-        ComputedCalendars(settings.calendars.folder()) as calendars,
-        running(
-            options,
-            sessions=calendars,
-            now_ns=SystemClock().now_ns,
-            host=host,
-            port=port,
-        ) as simulated,
-    ):
-        print(f"SANDBOX http={simulated.url.removeprefix('http://')}", flush=True)  # noqa: T201 - for scripts
-        await stop.wait()
+    simulating.simulate(
+        {
+            "seed": seed,
+            "alpha_vantage_plan": alpha_vantage_plan,
+            "free_full": free_full,
+            "yahoo_per_second": yahoo_per_second,
+        },
+        host,
+        port,
+    )

@@ -1,0 +1,90 @@
+"""What keys there are, read off the model, and how people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from ingestion_server.app.words import Expected
+
+PREFIX: Final = "INGESTION_"
+"""How our environment variables begin."""
+NESTING: Final = "__"
+"""What stands for the dot in them."""
+
+_ALIKE: Final = 0.8
+_MOST_GUESSES: Final = 3
+_KINDS: Final[Mapping[object, str]] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+}
+
+
+def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield each setting's dotted key and its field, in the model's order."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from leaves(kind, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", field
+
+
+def variable(key: str) -> str:
+    """Return the environment variable of a key."""
+    return PREFIX + key.replace(".", NESTING).upper()
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Return whether the value must never be shown."""
+    return field.annotation is SecretStr
+
+
+def is_number(field: FieldInfo) -> bool:
+    """Return whether a number is wanted, which true and false are not."""
+    return field.annotation in (int, float)
+
+
+def expectation(field: FieldInfo) -> str:
+    """Say in words what a setting holds."""
+    return _words(field.annotation, field.metadata)
+
+
+def guess(key: str, known: Iterable[str]) -> str:
+    """Say which known keys may have been meant; empty if there are none."""
+    names = tuple(known)
+    last = key.rpartition(".")[2]
+    alike = get_close_matches(key, names, n=_MOST_GUESSES, cutoff=_ALIKE)
+    moved = [name for name in names if name.rpartition(".")[2] == last]
+    meant = tuple(dict.fromkeys(alike or moved))[:_MOST_GUESSES]
+    return f"; did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def _words(kind: object, metadata: Sequence[object]) -> str:
+    for item in metadata:
+        if isinstance(item, Expected):
+            return item.words
+    origin = get_origin(kind)
+    if origin is Annotated:
+        inner, *extra = get_args(kind)
+        return _words(inner, extra)
+    if origin in (Union, UnionType):
+        return _words(next(k for k in get_args(kind) if k is not NoneType), ())
+    if origin is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    return _KINDS.get(kind, "a path") + _bound(metadata)
+
+
+def _bound(metadata: Sequence[object]) -> str:
+    for item in metadata:
+        for name, sign in (("ge", "≥"), ("gt", ">")):
+            if (least := getattr(item, name, None)) is not None:
+                return f" {sign} {least}"
+    return ""

@@ -1,0 +1,217 @@
+"""Carry exchanges over the network, with one pool of connections for all vendors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self, final
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from ingestion_server.domain.errors import (
+    MalformedPayloadError,
+    ProviderUnavailableError,
+)
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.transport import failures, hops
+from ingestion_server.transport.redaction import Redactor
+
+# Yahoo's pages have been seen with header lines of more than aiohttp's 8 KiB.
+_LONGEST_HEADER_LINE: Final = 65_536
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class TransportLimits(msgspec.Struct, frozen=True):
+    """Bound what one vendor, or all together, may take."""
+
+    body_bytes: int = 64 * 1024 * 1024
+    """The largest body, decompressed."""
+    connections: int = 100
+    """How many are open at a time; more exchanges wait for one."""
+    connections_per_host: int = 32
+    redirects: int = 10
+    """How many are followed in one exchange."""
+
+
+@final
+class AiohttpTransport:
+    """
+    Ask vendors over HTTP; to be entered before use, and to be left.
+
+    Cookies are not kept: those a request shall carry are among its headers, and those
+    an answer sets are among its own. Proxies are those the environment names.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        hosts: Mapping[str, frozenset[str]],
+        limits: TransportLimits | None = None,
+        rebase: str | None = None,
+        redactor: Redactor | None = None,
+    ) -> None:
+        """
+        Set up, without opening anything.
+
+        Args:
+            clock: Tells when an answer was complete.
+            hosts: For each vendor, the hosts that requests and redirects may go to.
+            limits: Bounds; the defaults suit a server.
+            rebase: Url of a simulator that stands in for every host; it is dialled
+                without a proxy and told in ``Host`` which vendor is meant.
+            redactor: Knows the keys that no answer may repeat.
+
+        """
+        self._clock = clock
+        self._hosts = hosts
+        self._limits = limits or TransportLimits()
+        self._sandbox = None if rebase is None else urlsplit(rebase)
+        self._redactor = redactor or Redactor()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limits.connections,
+                limit_per_host=self._limits.connections_per_host,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The one clock of an exchange is that of ``send``.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            trust_env=self._sandbox is None,
+            max_line_size=_LONGEST_HEADER_LINE,
+            max_field_size=_LONGEST_HEADER_LINE,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the pool."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def as_of_ns(self, request: HttpRequest) -> int | None:
+        """Return None: what comes from the network is of now."""
+        del request
+        return None
+
+    async def send(
+        self, request: HttpRequest, *, timeout_seconds: float
+    ) -> HttpResponse:
+        """
+        Send a signed request and read its answer, through all redirects.
+
+        Raises:
+            ProviderUnavailableError: The vendor cannot be reached, does not answer
+                in time, or breaks off.
+            MalformedPayloadError: The answer is too large, wrongly encoded, or leads
+                to a foreign host.
+
+        """
+        if self._session is None:
+            raise RuntimeError("the transport is not open")
+        host = hops.checked(request, self._own(request)).hostname or ""
+        scope = asyncio.timeout(timeout_seconds)
+        try:
+            async with scope:
+                response = await self._follow(request, self._session)
+        except failures.CAUGHT as error:
+            cause = failures.chained(error)
+            if isinstance(error, TimeoutError) and scope.expired():
+                raise ProviderUnavailableError(
+                    f"{request.provider} ({host}) did not answer within "
+                    f"{timeout_seconds:g} s",
+                    provider=request.provider,
+                ) from cause
+            raise failures.mapped(
+                error, provider=request.provider, host=host
+            ) from cause
+        return response
+
+    async def _follow(
+        self, request: HttpRequest, session: aiohttp.ClientSession
+    ) -> HttpResponse:
+        """Make one hop after the other, until one answers."""
+        hop, cookies = request, list[str]()
+        for _ in range(self._limits.redirects + 1):
+            url, headers, body = self._prepared(hop)
+            async with session.request(
+                hop.method,
+                url,
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+            ) as reply:
+                cookies += reply.headers.getall("Set-Cookie", ())
+                further = None
+                if request.follow_redirects:
+                    further = hops.next_hop(
+                        hop,
+                        reply.status,
+                        reply.headers.get("Location"),
+                        hosts=self._own(request),
+                        sandbox=self._sandbox,
+                    )
+                if further is None:
+                    return await self._read(hop, reply, cookies)
+            hop = further
+        raise MalformedPayloadError(
+            f"{request.provider} redirected more than {self._limits.redirects} times",
+            provider=request.provider,
+        )
+
+    def _prepared(self, hop: HttpRequest) -> tuple[URL, list[tuple[str, str]], bytes]:
+        """Return what goes over the wire: url, headers and body."""
+        parts = hops.checked(hop, self._own(hop))
+        headers = list(hop.headers)
+        if self._sandbox is not None:
+            headers.append(("Host", parts.netloc))
+        if hop.form and not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", _FORM))
+        # As it is: vendors do not take every spelling of ``^``, ``=`` and ``|``.
+        url = URL(hops.on_the_wire(parts, self._sandbox), encoded=True)
+        return url, headers, urlencode(hop.form).encode()
+
+    async def _read(
+        self, hop: HttpRequest, reply: aiohttp.ClientResponse, cookies: list[str]
+    ) -> HttpResponse:
+        chunks, size = list[bytes](), 0
+        async for chunk in reply.content.iter_any():
+            size += len(chunk)
+            if size > self._limits.body_bytes:
+                reply.close()
+                raise MalformedPayloadError(
+                    f"{hop.provider} sent more than {self._limits.body_bytes} bytes",
+                    provider=hop.provider,
+                )
+            chunks.append(chunk)
+        received_at_ns = self._clock.now_ns()
+        headers = {
+            name.lower(): "\n".join(reply.headers.getall(name))
+            for name in reply.headers
+        }
+        if cookies:
+            headers["set-cookie"] = "\n".join(cookies)
+        blank = self._redactor.text
+        return HttpResponse(
+            status=reply.status,
+            body=self._redactor.body(b"".join(chunks)),
+            headers={name: blank(value) for name, value in headers.items()},
+            received_at_ns=received_at_ns,
+            url=blank(hop.full_url),
+        )
+
+    def _own(self, request: HttpRequest) -> frozenset[str]:
+        return self._hosts.get(request.provider, frozenset())

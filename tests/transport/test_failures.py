@@ -1,0 +1,74 @@
+"""Foreign exceptions and what they mean."""
+
+from __future__ import annotations
+
+import ssl
+import zlib
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from ingestion_server.domain.errors import (
+    MalformedPayloadError,
+    ProviderUnavailableError,
+)
+from ingestion_server.transport import failures
+
+HERE = ConnectionKey("h", 443, True, True, None, None, None)  # noqa: FBT003
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (aiohttp.InvalidURL("x"), MalformedPayloadError, "no url"),
+        (
+            aiohttp.ClientConnectorDNSError(HERE, OSError(2, "no")),
+            ProviderUnavailableError,
+            "name is not known",
+        ),
+        (
+            aiohttp.ClientConnectorCertificateError(HERE, ssl.CertificateError()),
+            ProviderUnavailableError,
+            "certificate",
+        ),
+        (
+            aiohttp.ClientConnectorSSLError(HERE, ssl.SSLError(1, "no")),
+            ProviderUnavailableError,
+            "TLS",
+        ),
+        (
+            aiohttp.ClientProxyConnectionError(HERE, OSError(2, "no")),
+            ProviderUnavailableError,
+            "proxy does not answer",
+        ),
+        (
+            aiohttp.ClientConnectorError(HERE, OSError(2, "no")),
+            ProviderUnavailableError,
+            "cannot be reached",
+        ),
+        (aiohttp.SocketTimeoutError(), ProviderUnavailableError, "in time"),
+        (aiohttp.ServerDisconnectedError(), ProviderUnavailableError, "cut"),
+        (ConnectionResetError(), ProviderUnavailableError, "cannot be reached"),
+        (TimeoutError(), ProviderUnavailableError, "in time"),
+        (zlib.error("x"), MalformedPayloadError, "not encoded"),
+        (ValueError("a header"), MalformedPayloadError, "cannot carry"),
+        (ssl.SSLError(1, "no"), ProviderUnavailableError, "TLS"),
+    ],
+)
+def test_the_most_specific_row_decides(
+    error: Exception, kind: type[Exception], words: str
+) -> None:
+    mapped = failures.mapped(error, provider="acme", host="h")
+
+    assert type(mapped) is kind
+    assert words in str(mapped)
+    assert str(mapped).startswith("acme (h) ")
+
+
+def test_a_cause_that_tells_a_query_is_not_chained() -> None:
+    telling = aiohttp.InvalidURL("https://h/?key=1")
+    harmless = OSError("no route")
+
+    assert failures.chained(telling) is None
+    assert failures.chained(harmless) is harmless
