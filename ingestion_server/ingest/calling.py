@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import final
+from typing import TypeVar, final
 
 from ingestion_server.domain.errors import SessionExpiredError
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Transport
 from ingestion_server.ports.policy import Call, CallTally, Send
 from ingestion_server.ports.provider import Credentials, Provider
+
+T = TypeVar("T")
 
 Steps = Callable[[str, Send], Send]
 """Put the policies of a kind of data around the way to the wire."""
@@ -43,12 +45,18 @@ class Exchange:
         self._greeting = asyncio.Lock()
 
     async def __call__(
-        self, request: HttpRequest, allowance: Allowance
-    ) -> HttpResponse:
+        self,
+        request: HttpRequest,
+        read: Callable[[HttpResponse], T],
+        *,
+        allowance: Allowance,
+    ) -> T:
         """
-        Return the checked answer.
+        Return what ``read`` makes of the checked answer.
 
-        A vendor that wants to be greeted anew is, once, by one caller for all.
+        It reads under the policies, because a vendor that sends rubbish is as broken
+        as one that sends nothing. A vendor that wants to be greeted anew is, once,
+        by one caller for all.
 
         Raises:
             ProviderError: The vendor, or a policy, said no.
@@ -57,27 +65,36 @@ class Exchange:
         """
         used = self._credentials
         try:
-            return await self._send(request, allowance)
+            return await self._read(request, read, allowance)
         except SessionExpiredError:
             await self._greet(used, allowance)
-            return await self._send(request, allowance)
+            return await self._read(request, read, allowance)
 
-    async def _send(self, request: HttpRequest, allowance: Allowance) -> HttpResponse:
+    async def _read(
+        self,
+        request: HttpRequest,
+        read: Callable[[HttpResponse], T],
+        allowance: Allowance,
+    ) -> T:
+        found: list[T] = []
+
+        async def wire(call: Call) -> HttpResponse:
+            signed = self._provider.sign(call.request, self._credentials)
+            response = await self._transport.send(
+                signed, timeout_seconds=call.timeout_seconds
+            )
+            self._provider.check(call.request, response)
+            found.append(read(response))
+            return response
+
         call = Call(
             request,
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
             tally=allowance.tally,
         )
-        return await self._steps(allowance.kind, self._wire)(call)
-
-    async def _wire(self, call: Call) -> HttpResponse:
-        signed = self._provider.sign(call.request, self._credentials)
-        response = await self._transport.send(
-            signed, timeout_seconds=call.timeout_seconds
-        )
-        self._provider.check(call.request, response)
-        return response
+        await self._steps(allowance.kind, wire)(call)
+        return found[-1]
 
     async def _greet(self, refused: Credentials, allowance: Allowance) -> None:
         async with self._greeting:
@@ -93,6 +110,12 @@ class Exchange:
             try:
                 request = next(exchange)
                 while True:
-                    request = exchange.send(await self._send(request, allowance))
+                    request = exchange.send(
+                        await self._read(request, _as_it_is, allowance)
+                    )
             except StopIteration as done:
                 self._credentials = done.value
+
+
+def _as_it_is(response: HttpResponse) -> HttpResponse:
+    return response

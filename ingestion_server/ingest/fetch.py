@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -35,6 +36,10 @@ from ingestion_server.registry.selection import Listing, order
 
 _SHORT_WAIT_SECONDS: Final = 0.25
 """Quota is not waited for longer while another vendor is free."""
+_SHARED_WORK_SECONDS: Final = 30.0
+_HASTE: Final = 0.01
+"""Share of the time by which calls end before their caller: only an error that comes
+from the call itself says whose fault it was."""
 _CALENDAR_SHARE: Final = 0.5
 """Part of the caller's time that a calendar may take."""
 
@@ -86,7 +91,7 @@ class Fetcher:
         left = deadline - self._clock.monotonic()
         try:
             async with asyncio.timeout(left):
-                await self._gather(able, progress, sessions, deadline)
+                await self._gather(able, progress, sessions, deadline - left * _HASTE)
         except (TimeoutError, DeadlineExceededError) as error:
             if not (progress.collected.pieces and query.policy.allow_partial):
                 raise DeadlineExceededError(
@@ -165,6 +170,12 @@ class Fetcher:
     def _allowance(self, query: BarQuery, deadline: float, wait: float) -> Allowance:
         return Allowance(deadline, wait, kind=f"bars:{query.instrument.asset_class}")
 
+    def _shared(self, allowance: Allowance) -> Allowance:
+        """Return an allowance for work that outlives the caller."""
+        return replace(
+            allowance, deadline=self._clock.monotonic() + _SHARED_WORK_SECONDS
+        )
+
     async def _attempt(
         self,
         candidate: Candidate,
@@ -178,6 +189,7 @@ class Fetcher:
         desk = VendorDesk(
             vendor.provider,
             partial(vendor.exchange, allowance=allowance),
+            partial(vendor.exchange, allowance=self._shared(allowance)),
             vendor.actions_of,
             vendor.refusals,
             self._clock.monotonic,

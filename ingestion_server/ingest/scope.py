@@ -10,7 +10,7 @@ import numpy as np
 from ingestion_server.domain.adjustment import TradingHours
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.grid import Grid, grid
-from ingestion_server.domain.interval import DAY_NS, MINUTE_NS
+from ingestion_server.domain.interval import DAY_NS, MINUTE_NS, labels
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.sessions import Sessions
 
@@ -57,7 +57,7 @@ def scope(
     start_ns = query.start_ns
     _check_range(start_ns, end_ns)
     # A bar that has not opened yet does not exist.
-    reach_ns = min(end_ns, now_ns + 1)
+    reach_ns = min(end_ns, _reach(query, sessions, now_ns))
     first = last = 0
     if start_ns is None:
         last = query.limit or _DEFAULT_BARS
@@ -82,6 +82,21 @@ def scope(
             _check_count(rough // 3, most_bars)
     due = None if wanted is None else wanted.due(now_ns - SETTLING_NS)
     return Scope(span, wanted, due, first, last)
+
+
+def _reach(query: BarQuery, sessions: Sessions | None, now_ns: int) -> int:
+    """
+    Return the time before which the bars that exist by now are labelled.
+
+    A day's label is midnight, hours before its session opens.
+    """
+    if query.interval.intraday or sessions is None:
+        return now_ns + 1
+    opened = int(np.searchsorted(sessions.opens_ns, now_ns, side="right"))
+    if not opened or now_ns >= sessions.covers_until_ns:
+        return now_ns + 1
+    day = sessions.labels_ns[opened - 1 : opened]
+    return int(labels(day, query.interval)[0]) + 1
 
 
 def _grid(query: BarQuery, sessions: Sessions | None, span: Span) -> Grid | None:

@@ -7,7 +7,7 @@ from typing import final
 
 import msgspec
 
-from ingestion_server.cache import BoundedCache
+from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.domain.actions import CorporateActions
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import Instrument
@@ -53,4 +53,4 @@ class ActionsShelf:
             Adjustment.SPLIT_DIVIDEND in adjustments,
             self._clock.now_ns() // DAY_NS,
         )
-        return await self._cache.get_or_load(key, load, self._keep_seconds)
+        return await self._cache.get_or_load(key, load, ttl_seconds=self._keep_seconds)

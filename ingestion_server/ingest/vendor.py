@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -38,6 +38,8 @@ from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import BarAsk, Page, Provider
 from ingestion_server.registry.recipe import Recipe
 
+T = TypeVar("T")
+
 _MOST_REQUESTS: Final = 64
 """One question of a caller may cost at most so many calls of one vendor."""
 _FUTURE_SLACK_NS: Final = 5 * 60 * 1_000_000_000
@@ -47,8 +49,10 @@ _FUTURE_SLACK_NS: Final = 5 * 60 * 1_000_000_000
 class Send(Protocol):
     """Make one call of the vendor under all policies."""
 
-    async def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Return the checked answer, or raise a classified error."""
+    async def __call__(
+        self, request: HttpRequest, read: Callable[[HttpResponse], T]
+    ) -> T:
+        """Return what is read of the answer, or raise a classified error."""
         ...
 
 
@@ -94,6 +98,8 @@ class VendorDesk:
 
     provider: Provider
     send: Send
+    send_for_all: Send
+    """For what others wait for as well: the first caller's haste is not theirs."""
     actions_of: ActionsOf
     refusals: Refusals
     monotonic: Callable[[], float]
@@ -148,10 +154,9 @@ class VendorDesk:
         received_at_ns = 0
         try:
             for request in self._requests(task, ask):
-                response = await self._sent(request, task, ask)
-                for one in response:
-                    pages.append(self.provider.read_bars(one, ask))
-                    received_at_ns = max(received_at_ns, one.received_at_ns)
+                for page, arrived_ns in await self._sent(request, task, ask):
+                    pages.append(page)
+                    received_at_ns = max(received_at_ns, arrived_ns)
         except ProviderError as error:
             return pages, received_at_ns, error
         return pages, received_at_ns, None
@@ -174,10 +179,18 @@ class VendorDesk:
 
     async def _sent(
         self, request: HttpRequest, task: Task, ask: BarAsk
-    ) -> list[HttpResponse]:
-        """Send a request; what the plan refuses is asked for once more without it."""
+    ) -> list[tuple[Page, int]]:
+        """
+        Return the pages of a request, and when each arrived.
+
+        What the plan refuses is asked for once more without it.
+        """
+
+        def read(response: HttpResponse) -> tuple[Page, int]:
+            return self.provider.read_bars(response, ask), response.received_at_ns
+
         try:
-            return [await self.send(request)]
+            return [await self.send(request, read)]
         except EntitlementMissingError as error:
             if error.feature != request.feature or error.feature in ask.refused:
                 raise
@@ -190,7 +203,7 @@ class VendorDesk:
             )
             if any(other.feature == request.feature for other in smaller):
                 raise
-            return [await self.send(other) for other in smaller]
+            return [await self.send(other, read) for other in smaller]
 
     async def _actions(self, task: Task, adjustment: Adjustment) -> CorporateActions:
         instrument = task.query.instrument
@@ -202,7 +215,9 @@ class VendorDesk:
                 raise CapabilityMissingError(
                     "no corporate actions", provider=self.provider.name
                 )
-            responses = [await self.send(request) for request in requests]
+            responses = [
+                await self.send_for_all(request, _as_it_is) for request in requests
+            ]
             return self.provider.read_actions(responses, instrument)
 
         actions = await self.actions_of(instrument, needed, load)
@@ -346,3 +361,7 @@ def _in_hours(series: BarSeries, task: Task) -> BarSeries:
     inside = known & (series.open_time_ns < sessions.closes_ns[session])
     on_grid = since_open % task.recipe.interval.length_ns == 0
     return series.take(inside & on_grid)
+
+
+def _as_it_is(response: HttpResponse) -> HttpResponse:
+    return response

@@ -59,13 +59,19 @@ class Door:
             status = internal(request_id)
         else:
             return
+        trailers = [
+            ("grpc-status-details-bin", status.SerializeToString()),
+            ("x-request-id", request_id),
+        ]
+        if not self._closed:
+            # The vendors were asked as often as is good for them; a client that
+            # retries by itself would only cost their quota. Another server may
+            # answer once this one stops.
+            trailers.append(("grpc-retry-pushback-ms", "-1"))
         await context.abort(
             _STATUS_CODES[status.code],
             status.message,
-            trailing_metadata=(
-                ("grpc-status-details-bin", status.SerializeToString()),
-                ("x-request-id", request_id),
-            ),
+            trailing_metadata=tuple(trailers),
         )
 
     def _check(self) -> None:

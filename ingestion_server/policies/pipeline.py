@@ -1,0 +1,55 @@
+"""Steps become one function."""
+
+from __future__ import annotations
+
+import random as chance
+from collections.abc import Awaitable, Callable, Sequence
+
+from ingestion_server.policies.breaker import Breaker
+from ingestion_server.policies.deadline import Deadline
+from ingestion_server.policies.limits import PolicyLimits
+from ingestion_server.policies.reserve import Reserve
+from ingestion_server.policies.retry import Retry
+from ingestion_server.policies.tell import Tell
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ports.http import HttpResponse
+from ingestion_server.ports.policy import Call, Send
+from ingestion_server.ports.quota import Quota
+
+Step = Callable[[Call, Send], Awaitable[HttpResponse]]
+"""Be a ``Policy``, or a method that looks like one."""
+
+
+def pipeline(policies: Sequence[Step], send: Send) -> Send:
+    """Return ``send`` with the steps around it, the first one outermost."""
+    for policy in reversed(policies):
+        send = _around(policy, send)
+    return send
+
+
+def standard_policies(
+    limits: PolicyLimits,
+    clock: Clock,
+    *,
+    breaker: Breaker,
+    quota: Quota,
+    hooks: Sequence[OnCall] = (),
+    random: Callable[[], float] = chance.random,
+) -> list[Step]:
+    """Return the steps in the order that the package explains."""
+    return [
+        Retry(limits.retry, clock, random),
+        breaker.gate,
+        Reserve(quota, clock),
+        breaker,
+        Tell(hooks, clock),
+        Deadline(limits.deadline, clock),
+    ]
+
+
+def _around(policy: Step, send: Send) -> Send:
+    async def sent(call: Call) -> HttpResponse:
+        return await policy(call, send)
+
+    return sent

@@ -1,0 +1,80 @@
+"""Try again what may succeed a moment later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from typing_extensions import override
+
+from ingestion_server.domain.errors import BreakerOpenError, ProviderError
+from ingestion_server.policies.limits import RetryLimits
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.http import HttpResponse
+from ingestion_server.ports.policy import Call, Policy, Send
+
+
+@final
+class Retry(Policy):
+    """
+    Repeat a call after a transient failure, with full jitter.
+
+    A vendor's "not now" is no transient failure: pressing on makes it worse. A pause
+    that would end after the caller's deadline, or is longer than the limits allow,
+    is not begun: the failure is raised, and it says when to come back.
+    """
+
+    def __init__(
+        self, limits: RetryLimits, clock: Clock, random: Callable[[], float]
+    ) -> None:
+        """
+        Set up.
+
+        Args:
+            limits: how often, and how long the pauses are.
+            clock: lets the pauses pass.
+            random: gives numbers in ``[0, 1)``, as ``random.random`` does.
+
+        """
+        self._limits = limits
+        self._clock = clock
+        self._random = random
+
+    @override
+    async def __call__(self, call: Call, send: Send) -> HttpResponse:
+        """Send until it succeeds, or trying makes no sense any more."""
+        failures = 0
+        last: ProviderError | None = None
+        while True:
+            try:
+                return await send(call)
+            except BreakerOpenError as e:
+                if last is None:
+                    raise
+                # What the vendor did says more than that we do not ask again.
+                raise last from e
+            except ProviderError as e:
+                failures += 1
+                pause = self._pause(e, failures, call.deadline)
+                if pause is None:
+                    raise
+                last = e
+            await self._clock.sleep(pause)
+
+    def _pause(
+        self, error: ProviderError, failures: int, deadline: float
+    ) -> float | None:
+        """Return how long to wait before the next try; None if there is none."""
+        limits = self._limits
+        if not error.transient or failures >= limits.attempts:
+            return None
+        # More doublings than this only overflow.
+        doubled = limits.first_seconds * 2.0 ** min(failures - 1, 60)
+        pause = self._random() * min(doubled, limits.longest_seconds)
+        asked = error.retry_after_seconds or 0.0
+        if asked > limits.longest_retry_after_seconds:
+            return None
+        pause = max(pause, asked)
+        if self._clock.monotonic() + pause >= deadline:
+            return None
+        return pause

@@ -1,0 +1,23 @@
+"""Fixtures of the tests of `policies`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from tests.clocks import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Start at 2025-01-10 14:30 UTC; time stands still until it is advanced."""
+    return ManualClock(runs=False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks() -> Iterator[None]:
+    """Fail a test whose event loop is blocked by the server's code."""
+    with blockbuster_ctx("ingestion_server"):
+        yield

@@ -1,0 +1,110 @@
+"""Trying again, but never for tomorrow."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingestion_server.domain.errors import (
+    BreakerOpenError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    SymbolUnknownError,
+)
+from ingestion_server.policies.limits import RetryLimits
+from ingestion_server.policies.retry import Retry
+from tests.clocks import ManualClock
+from tests.policies.fakes import RESPONSE, Vendor, busy, call, unavailable
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Let pauses pass by themselves."""
+    return ManualClock()
+
+
+def retry(clock: ManualClock, chance: float = 0.5) -> Retry:
+    """Make the policy with a chance that is none."""
+    return Retry(RetryLimits(attempts=5, longest_seconds=0.3), clock, lambda: chance)
+
+
+async def test_a_transient_failure_is_tried_again_with_full_jitter(
+    clock: ManualClock,
+) -> None:
+    vendor = Vendor(unavailable(), unavailable(), unavailable(), None)
+
+    response = await retry(clock)(call(), vendor)
+
+    assert response is RESPONSE
+    assert clock.slept == pytest.approx([0.05, 0.1, 0.15])
+
+
+async def test_after_the_last_try_the_failure_is_raised(clock: ManualClock) -> None:
+    vendor = Vendor(unavailable())
+
+    with pytest.raises(ProviderUnavailableError):
+        await retry(clock)(call(), vendor)
+
+    assert len(vendor.calls) == 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        busy(0.01),
+        SymbolUnknownError("no such symbol", provider="acme"),
+        BreakerOpenError("acme rests", provider="acme"),
+    ],
+)
+async def test_what_time_does_not_mend_is_not_tried_again(
+    clock: ManualClock, error: ProviderError
+) -> None:
+    vendor = Vendor(error)
+
+    with pytest.raises(type(error)):
+        await retry(clock)(call(), vendor)
+
+    assert len(vendor.calls) == 1
+
+
+async def test_retry_after_is_waited_for_if_it_is_longer_than_our_pause(
+    clock: ManualClock,
+) -> None:
+    await retry(clock)(call(), Vendor(unavailable(3.0), unavailable(0.01), None))
+
+    assert clock.slept == pytest.approx([3.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds_left"), [(5.0, 5.0), (None, 0.01), (86_400.0, 1e9)]
+)
+async def test_a_pause_past_the_deadline_or_until_tomorrow_is_not_begun(
+    clock: ManualClock, retry_after: float | None, seconds_left: float
+) -> None:
+    vendor = Vendor(unavailable(retry_after))
+
+    with pytest.raises(ProviderUnavailableError) as caught:
+        await retry(clock)(call(clock.monotonic() + seconds_left), vendor)
+
+    assert caught.value.retry_after_seconds == retry_after
+    assert len(vendor.calls) == 1
+    assert clock.slept == []
+
+
+async def test_a_breaker_that_opens_between_tries_does_not_hide_the_failure(
+    clock: ManualClock,
+) -> None:
+    first = unavailable()
+    vendor = Vendor(first, BreakerOpenError("acme rests", provider="acme"))
+
+    with pytest.raises(ProviderUnavailableError) as caught:
+        await retry(clock)(call(), vendor)
+
+    assert caught.value is first
+
+
+async def test_a_refusal_between_tries_tells_when_to_come_back(
+    clock: ManualClock,
+) -> None:
+    with pytest.raises(QuotaExhaustedError):
+        await retry(clock)(call(), Vendor(unavailable(), busy(60.0)))

@@ -1,0 +1,79 @@
+"""Listeners hear how each call ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from ingestion_server.policies.tell import Tell
+from ingestion_server.ports.hooks import CallDetails
+from tests.clocks import ManualClock
+from tests.policies.fakes import Hanging, Listener, Vendor, busy, call, unavailable
+
+
+async def test_a_good_call_is_told_with_its_time_and_no_symbol(
+    clock: ManualClock,
+) -> None:
+    listener, vendor = Listener(), Hanging()
+    task = asyncio.ensure_future(Tell([listener], clock)(call(), vendor))
+    await clock.advance(1.5)
+
+    vendor.ends.set_exception(unavailable())
+    await asyncio.wait((task,))
+
+    assert isinstance(task.exception(), Exception)
+    assert listener.heard == [
+        CallDetails(
+            provider="acme",
+            feature="DAILY",
+            seconds=1.5,
+            outcome="ALL_PROVIDERS_FAILED",
+            detail="acme answered HTTP 503",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "outcome"),
+    [(None, "ok"), (busy(), "QUOTA_EXHAUSTED"), (ValueError("bug"), "INTERNAL")],
+)
+async def test_an_outcome_is_ok_or_a_reason(
+    clock: ManualClock, act: Exception | None, outcome: str
+) -> None:
+    listener = Listener()
+
+    task = asyncio.ensure_future(Tell([listener], clock)(call(), Vendor(act)))
+    await asyncio.wait((task,))
+
+    assert task.exception() is act
+    assert [details.outcome for details in listener.heard] == [outcome]
+    assert "NVDA" not in str(listener.heard)
+
+
+async def test_a_cancelled_call_is_told_as_such(clock: ManualClock) -> None:
+    listener = Listener()
+    task = asyncio.ensure_future(Tell([listener], clock)(call(), Hanging()))
+    await clock.advance(1.0)
+
+    task.cancel()
+    await clock.advance(0.0)
+
+    assert task.cancelled()
+    assert [details.outcome for details in listener.heard] == ["CANCELLED"]
+
+
+async def test_a_listener_that_fails_harms_nobody(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = Listener()
+
+    def broken(details: CallDetails) -> None:
+        raise RuntimeError(details.provider)
+
+    with caplog.at_level(logging.ERROR):
+        await Tell([broken, listener], clock)(call(), Vendor())
+
+    assert len(listener.heard) == 1
+    assert "a listener to calls failed" in caplog.text

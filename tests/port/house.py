@@ -1,0 +1,194 @@
+"""A whole house for tests: the server, the simulated vendors, and a client's stub."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import grpc.aio
+from google.protobuf import json_format
+from google.rpc import error_details_pb2, status_pb2
+from marketdata.ingestion.v1 import (
+    ingestion_service_pb2,
+    ingestion_service_pb2_grpc,
+)
+
+from ingestion_server.app.settings import load_settings
+from ingestion_server.app.wiring import Mode, joined
+from ingestion_server.service.admission import Door
+from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.server import bound_server
+
+NOON = datetime(2024, 6, 12, 12, 0, tzinfo=UTC)
+"""A Wednesday before New York opens, unless a test wants another time."""
+
+
+class ShiftedClock:
+    """Run at the pace of the real clock, from a time of the test's choice."""
+
+    def __init__(self, start: datetime = NOON) -> None:
+        self._shift_ns = int(start.timestamp() * 1e9) - time.time_ns()
+        self._ahead_seconds = 0.0
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self._shift_ns + int(self._ahead_seconds * 1e9)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead_seconds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time jump, for everybody who holds this clock."""
+        self._ahead_seconds += seconds
+
+
+class RefusedError(Exception):
+    """Hold what a failed call told."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        super().__init__(error.details())
+        self.code = error.code()
+        self.message = error.details() or ""
+        self.status = status_pb2.Status()
+        for name, value in error.trailing_metadata() or ():
+            if name == "grpc-status-details-bin":
+                self.status.ParseFromString(value)
+
+    def detail(self, kind: Any) -> Any:
+        """Return the detail of a kind, or None."""
+        for packed in self.status.details:
+            if packed.Is(kind.DESCRIPTOR):
+                found = kind()
+                packed.Unpack(found)
+                return found
+        return None
+
+    @property
+    def reason(self) -> str:
+        info = self.detail(error_details_pb2.ErrorInfo)
+        return "" if info is None else info.reason
+
+    @property
+    def retry_seconds(self) -> float | None:
+        info = self.detail(error_details_pb2.RetryInfo)
+        if info is None:
+            return None
+        return info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+
+
+@dataclass
+class House:
+    """Talk to a server under test, and to its simulated vendors."""
+
+    stub: ingestion_service_pb2_grpc.IngestionServiceStub
+    channel: grpc.aio.Channel
+    target: str
+    clock: ShiftedClock
+    sandbox_url: str
+    web: aiohttp.ClientSession
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    async def fetch(
+        self, *, timeout: float | None = 20, **request: Any
+    ) -> ingestion_service_pb2.FetchResponse:
+        """Fetch; the request is written as in JSON. Raises ``RefusedError``."""
+        message = json_format.ParseDict(request, ingestion_service_pb2.FetchRequest())
+        try:
+            return await self.stub.Fetch(
+                message, timeout=timeout, metadata=self.metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from error
+
+    async def refused(self, **request: Any) -> RefusedError:
+        """Fetch what must fail, and return how it did."""
+        try:
+            answer = await self.fetch(**request)
+        except RefusedError as error:
+            return error
+        raise AssertionError(f"this was answered: {answer}")
+
+    async def fault(self, vendor: str, fault: str, **options: Any) -> None:
+        """Add a fault to a simulated vendor."""
+        url = f"{self.sandbox_url}/control/{vendor}"
+        async with self.web.post(url, json={"fault": fault, **options}) as reply:
+            assert reply.status < 300, await reply.text()
+
+    async def mend(self, vendor: str) -> None:
+        """Clear the faults of a simulated vendor."""
+        async with self.web.delete(f"{self.sandbox_url}/control/{vendor}") as reply:
+            assert reply.status < 300, await reply.text()
+
+    async def stats(self, vendor: str) -> Mapping[str, Any]:
+        """Return what a simulated vendor counted."""
+        async with self.web.get(f"{self.sandbox_url}/control/stats") as reply:
+            return (await reply.json())[vendor]
+
+    async def calls(self, vendor: str) -> int:
+        """Return how often a simulated vendor was called."""
+        return int((await self.stats(vendor))["calls"])
+
+
+@asynccontextmanager
+async def house(
+    *,
+    cache: Path,
+    start: datetime = NOON,
+    settings: Mapping[str, str] | None = None,
+    mode: Mode | None = None,
+) -> AsyncIterator[House]:
+    """Build a house; ``settings`` are environment variables without their prefix."""
+    variables = {"INGESTION_CALENDARS__CACHE_FOLDER": str(cache)}
+    variables |= {
+        f"INGESTION_{name}": value for name, value in (settings or {}).items()
+    }
+    chosen = load_settings(config_file=None, overrides={}, environ=variables)
+    clock = ShiftedClock(start)
+    async with (
+        joined(chosen, mode or Mode(sandbox=True), clock=clock) as rooms,
+        aiohttp.ClientSession() as web,
+    ):
+        door = Door(chosen.grpc.max_concurrent_calls)
+        servicer = IngestionServicer(
+            rooms.fetcher, door, symbols_at_once=chosen.grpc.symbols_at_once
+        )
+        server = bound_server(servicer, "127.0.0.1:0", None)
+        await server.serving()
+        target = f"127.0.0.1:{server.port}"
+        try:
+            async with grpc.aio.insecure_channel(target) as channel:
+                yield House(
+                    ingestion_service_pb2_grpc.IngestionServiceStub(channel),
+                    channel,
+                    target,
+                    clock,
+                    rooms.sandbox_url,
+                    web,
+                )
+        finally:
+            await server.server.stop(0)
+
+
+def times(answer: ingestion_service_pb2.FetchResponse) -> list[str]:
+    """Return the open times of an answer's bars, as ISO text."""
+    return [bar.open_time.ToJsonString() for bar in answer.series.bars]
+
+
+def closes(answer: ingestion_service_pb2.FetchResponse) -> list[float]:
+    """Return the closes of an answer's bars."""
+    return [bar.close for bar in answer.series.bars]
+
+
+def pinned(provider: str) -> dict[str, Any]:
+    """Return a policy that allows one vendor only."""
+    return {"mode": "MODE_PINNED", "providers": [provider]}

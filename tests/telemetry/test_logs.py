@@ -1,0 +1,77 @@
+"""What a line of log looks like."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from ingestion_server.telemetry.logs import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Leave logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+def log_failure() -> None:
+    """Log a failure with its trace, and a text of two lines."""
+    try:
+        int("bad")
+    except ValueError:
+        logging.getLogger("house").exception("first\nsecond %d", 2)
+
+
+def test_a_plain_line_is_one_line_in_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info")
+
+    logging.getLogger("house").debug("unheard")
+    log_failure()
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    time, level, logger, text = lines[0].split(maxsplit=3)
+    assert time.endswith("Z")
+    assert (level, logger) == ("ERROR", "house:")
+    assert text.startswith("first\\nsecond 2\\nTraceback")
+
+
+def test_a_json_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", json=True)
+
+    log_failure()
+    logging.getLogger("house").info("fine")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "exception" not in json.loads(lines[1])
+    line = json.loads(lines[0])
+    assert line["time"].endswith("Z")
+    assert (line["level"], line["logger"]) == ("ERROR", "house")
+    assert line["message"] == "first\nsecond 2"
+    assert "ValueError: invalid literal" in line["exception"]
+
+
+def test_configuring_again_replaces_and_does_not_add(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("DEBUG", json=True)
+    configure_logging("WARNING")
+
+    logging.getLogger("house").info("unheard")
+    logging.getLogger("house").warning("heard")
+
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="LOUD"):
+        configure_logging("loud")
