@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from ingestion_server.app.words import Expected
+from ingestion_server.app.words import Expected, Unset
 
 PREFIX: Final = "INGESTION_"
 """How our environment variables begin."""
@@ -55,6 +55,12 @@ def is_number(field: FieldInfo) -> bool:
 def expectation(field: FieldInfo) -> str:
     """Say in words what a setting holds."""
     return _words(field.annotation, field.metadata)
+
+
+def unset(field: FieldInfo) -> str:
+    """Say in words what holds while nobody has set something."""
+    said = (item.words for item in field.metadata if isinstance(item, Unset))
+    return next(said, "not set")
 
 
 def guess(key: str, known: Iterable[str]) -> str:

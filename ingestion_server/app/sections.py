@@ -18,6 +18,7 @@ from ingestion_server.app.words import (
     Seconds,
     Separated,
     Unique,
+    Unset,
     Url,
 )
 
@@ -37,9 +38,9 @@ class GrpcSettings(Section):
 
     address: Address = "127.0.0.1:50051"
     """Where it listens; by default only this machine can reach it."""
-    tls_certificate_file: Place | None = None
+    tls_certificate_file: Annotated[Place | None, Unset("no TLS")] = None
     """Certificate chain in PEM; with its key, and only then, the door speaks TLS."""
-    tls_key_file: Place | None = None
+    tls_key_file: Annotated[Place | None, Unset("no TLS")] = None
     """Private key in PEM, not encrypted."""
     allow_insecure_bind: bool = False
     """Let other machines in without TLS, for example behind a proxy that has it."""
@@ -69,7 +70,7 @@ class HttpSettings(Section):
 class StateSettings(Section):
     """Keep what must survive a restart."""
 
-    folder: Place | None = None
+    folder: Annotated[Place | None, Unset("the user's state folder")] = None
     """Where; by default the user's state folder (``$XDG_STATE_HOME``)."""
 
     def place(self) -> Path:
@@ -80,7 +81,7 @@ class StateSettings(Section):
 class CalendarSettings(Section):
     """Know when exchanges are open."""
 
-    cache_folder: Place | None = None
+    cache_folder: Annotated[Place | None, Unset("the user's cache folder")] = None
     """Where computed ones are kept; by default the user's (``$XDG_CACHE_HOME``)."""
 
 
@@ -133,13 +134,13 @@ class AlphaVantageSettings(Section):
     """Whether it may be asked; without a key it is not."""
     api_key: Key = SecretStr("")
     """The key; also read from ALPHAVANTAGE_API_KEY, and from files (``…_FILE``)."""
-    plan: Annotated[AlphaVantagePlan | None, AsText] = None
+    plan: Annotated[AlphaVantagePlan | None, AsText, Unset("free")] = None
     """
     What the key was bought for: ``free``, or calls a minute.
 
     By default it is ``free``; with the sandbox, what that is set to.
     """
-    base_url: Url | None = None
+    base_url: Annotated[Url | None, Unset("its own host")] = None
     """Where it is asked instead of its own host."""
     intraday_label: IntradayLabel = "start"
     """Which end of a bar its stamp names, where a page does not show it."""
@@ -150,7 +151,9 @@ class YahooSettings(Section):
 
     enabled: bool = True
     """Whether it may be asked."""
-    plan: Literal["unofficial", "unmetered"] | None = None
+    plan: Annotated[Literal["unofficial", "unmetered"] | None, Unset("unofficial")] = (
+        None
+    )
     """
     ``unofficial`` = 2 calls a second; ``unmetered`` is for licensed gateways.
 

@@ -39,9 +39,19 @@ from ingestion_server.app.sections import (
     TransportSettings,
 )
 from ingestion_server.app.sources import CONFIG_VARIABLE, Found, Sources
+from ingestion_server.app.words import is_loopback
 
 DEFAULT: Final = "default"
 """The origin of what nobody has set."""
+_PROTECTED: Final[Mapping[str, str]] = {
+    "grpc.address": "an address that only this machine can reach, or TLS "
+    "(grpc.tls_certificate_file, grpc.tls_key_file), or --allow-insecure-bind "
+    "(grpc.allow_insecure_bind) because something in front protects it",
+    "http.address": "an address that only this machine can reach, or "
+    "--allow-insecure-bind (grpc.allow_insecure_bind) because something in front "
+    "protects it",
+}
+"""What an address must be that other machines can reach."""
 _LONGEST_SHOWN: Final = 60
 _USER_OR_QUERY: Final = re.compile(r"(?<=//)[^/\s]*@|\?[^'\s]*")
 
@@ -101,6 +111,15 @@ class Settings(BaseSettings):
         """Read nothing by itself: our sources can tell where a wrong value stands."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+    def exposed(self) -> tuple[str, ...]:
+        """Name the addresses that other machines can reach with nothing between."""
+        if self.grpc.allow_insecure_bind:
+            return ()
+        plain = {"http.address": self.http.address}
+        if self.grpc.tls_certificate_file is None:
+            plain["grpc.address"] = self.grpc.address
+        return tuple(key for key, address in plain.items() if not is_loopback(address))
 
     @classmethod
     def of(cls, found: Mapping[str, Found]) -> Self:
@@ -162,6 +181,12 @@ def load_settings(
         problems += (
             _problem(entry["loc"], entry.get("ctx", {}).get("error"), found)
             for entry in error.errors(include_url=False, include_input=False)
+        )
+    else:
+        problems += (
+            f"{key} ({settings.origin(key)}): expected {_PROTECTED[key]}, "
+            f"got '{found[key].value}'"
+            for key in settings.exposed()
         )
     # Raised out here, so that no exception with the values in it hangs on to ours.
     if problems or settings is None:

@@ -156,7 +156,10 @@ async def _transport(
     from ingestion_server.transport.redaction import Redactor  # noqa: PLC0415
 
     key = _key(settings, "alpha_vantage", mode)
-    redactor = Redactor(lambda: (key,) if key else ())
+    redactor = Redactor(
+        lambda: (key,) if key else (),
+        frozenset().union(*(provider.secret_parameters for provider in providers)),
+    )
     limits = settings.transport
     transport: Transport = await stack.enter_async_context(
         AiohttpTransport(
@@ -250,14 +253,11 @@ def _plan(settings: Settings, mode: Mode, provider: Provider) -> Plan:
     """Return the plan in force; a recording is not metered by anybody."""
     if mode.replay is not None:
         return Plan(())
-    chosen = getattr(settings.providers, provider.name)
-    if (
-        mode.simulated
-        and isinstance(chosen, AlphaVantageSettings)
-        and "plan" not in chosen.model_fields_set
-    ):
-        return provider.plans[settings.sandbox.alpha_vantage_plan]
-    return provider.plans[chosen.plan]
+    chosen = getattr(settings.providers, provider.name).plan
+    if chosen is None and mode.simulated and provider.needs_key:
+        # Simulated keys have the plan that the simulation gives them.
+        chosen = settings.sandbox.alpha_vantage_plan
+    return provider.plans[chosen or provider.default_plan]
 
 
 def _key(settings: Settings, name: str, mode: Mode) -> str:

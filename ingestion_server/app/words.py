@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -22,12 +23,30 @@ class Expected:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """Say in words what holds while nobody has set something."""
+
+    words: str
+
+
 def host_and_port(address: str) -> tuple[str, int]:
     """Take an address apart; an IPv6 host loses its brackets."""
     found = _ADDRESS.fullmatch(address)
     if found is None or int(found[3]) > LARGEST_PORT:
         raise ValueError("not an address")
     return found[1] or found[2], int(found[3])
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether only this machine can reach the address."""
+    host, _ = host_and_port(address)
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _address(text: str) -> str:

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from ingestion_server.sandbox.bars import Bars
 from ingestion_server.sandbox.faults import Fault, named
 from ingestion_server.sandbox.wire import HTML, TEXT, Reply
 
+_BLOCK: Final = 10
+_RECENT: Final = 50
+"""A caller who asks for a whole history is most often after its end."""
 TOO_MANY: Final = b"Too Many Requests\r\n"
 """Yahoo's whole 429 body, as its users report it."""
 
@@ -41,14 +46,24 @@ def too_many(retry_after: float | None) -> Reply:
     return Reply(TOO_MANY, 429, TEXT, headers)
 
 
-def damaged_rows(bars: Bars, faults: Sequence[Fault]) -> Bars:
-    """Return the bars without the newer ones, or with one impossible row."""
+def damaged_rows(bars: Bars, faults: Sequence[Fault], *, ranged: bool) -> Bars:
+    """
+    Return the bars with some of them gone, or with one impossible row.
+
+    A vendor that was asked for a range loses the newer part of it. One that answers
+    with all it has loses part of each ten bars, so that whatever range the caller
+    is after, some of it is gone.
+    """
     if (fault := named(faults, "partial")) is not None:
-        bars = bars.at(slice(int(len(bars) * fault.fraction)))
+        if ranged:
+            bars = bars.at(slice(int(len(bars) * fault.fraction)))
+        else:
+            place = np.arange(len(bars)) % _BLOCK
+            bars = bars.at(np.flatnonzero(place < _BLOCK * fault.fraction))
     if named(faults, "bad_row") is not None and len(bars):
         low = bars.low.copy()
-        middle = len(bars) // 2
-        low[middle] = bars.open[middle] * 1.01
+        row = len(bars) // 2 if ranged else max(len(bars) - _RECENT, 0)
+        low[row] = bars.open[row] * 1.01
         bars = replace(bars, low=low)
     return bars
 

@@ -79,7 +79,7 @@ class Ask:
     def rows(self, bars: Bars) -> Bars:
         """Return the bars to write, damaged where a fault says so."""
         wanted = bars if self.full else bars.at(slice(-COMPACT, None))
-        return damaged_rows(wanted, self.faults)
+        return damaged_rows(wanted, self.faults, ranged=False)
 
 
 def indented(document: object) -> Reply:

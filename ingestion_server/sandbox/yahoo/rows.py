@@ -63,13 +63,13 @@ def rows_of(history: History, asked: Asked, faults: Sequence[Fault]) -> Rows:
     live = named(faults, "live_row") is not None
     if asked.intraday:
         bars = _volumes(history, _intraday(history, asked))
-        bars = damaged_rows(bars.at(_inside(bars, asked.window)), faults)
+        bars = damaged_rows(bars.at(_inside(bars, asked.window)), faults, ranged=True)
         if live and len(bars):
             bars = joined([bars, _still_row(history, bars)])
         return Rows(bars, None)
     bars, adjusted = _long(history, asked, live=live)
     bars, inside = _volumes(history, bars), _inside(bars, asked.window)
-    bars = damaged_rows(bars.at(inside), faults)
+    bars = damaged_rows(bars.at(inside), faults, ranged=True)
     adjusted = adjusted[inside][: len(bars)]
     if live and len(bars) and asked.interval == "1d":
         bars = joined([bars, _day_again(history, bars)])
