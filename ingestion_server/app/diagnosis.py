@@ -65,15 +65,11 @@ async def diagnose(
         calendar = tasks.create_task(means.calendar(PRIMARY_VENUE))
         asked = [tasks.create_task(_asked(means, target)) for target in targets]
     outcomes = [task.result() for task in asked]
-    state = settings.state.place()
     return [
         Finding("settings", Verdict.OK, "all are known and have a right value"),
         *findings.keys(settings, simulated=bool(sandbox_url)),
-        *_tls(settings, means),
-        *_ports(settings, means, ours=ours.result()),
-        findings.state_folder(state, _error(lambda: means.write(state))),
-        findings.calendar_folder(
-            calendar_folder, _error(lambda: means.write(calendar_folder))
+        *await asyncio.to_thread(
+            _at_home, settings, means, calendar_folder, ours=ours.result()
         ),
         findings.calendar(PRIMARY_VENUE, known=calendar.result()),
         *map(findings.reach, targets, outcomes),
@@ -101,6 +97,21 @@ def vendors(settings: Settings, sandbox_url: str = "") -> tuple[Target, ...]:
         for name, url in urls.items()
         if chosen.of(name).enabled
     )
+
+
+def _at_home(
+    settings: Settings, means: Means, calendar_folder: Path, *, ours: bool
+) -> list[Finding]:
+    """Look at what this machine has; that may block."""
+    state = settings.state.place()
+    return [
+        *_tls(settings, means),
+        *_ports(settings, means, ours=ours),
+        findings.state_folder(state, _error(lambda: means.write(state))),
+        findings.calendar_folder(
+            calendar_folder, _error(lambda: means.write(calendar_folder))
+        ),
+    ]
 
 
 def _tls(settings: Settings, means: Means) -> Iterator[Finding]:

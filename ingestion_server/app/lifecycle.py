@@ -88,14 +88,14 @@ async def run(
     asked = asyncio.Event()
     main = asyncio.current_task()
 
-    def stop() -> None:
+    def _stop() -> None:
         if asked.is_set() and main is not None:
             main.cancel()
         asked.set()
 
     # Explicitly: a job in a shell's background starts with SIGINT ignored.
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, _stop)
     try:
         async with served(settings, mode, announce) as addresses:
             if then is not None:

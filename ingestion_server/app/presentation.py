@@ -65,6 +65,6 @@ def _text(value: Plain) -> str:
         case list():
             return ", ".join(value)
         case float():
-            return f"{value:g}"
+            return str(value).removesuffix(".0")
         case _:
             return str(value)

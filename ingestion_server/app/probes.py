@@ -33,6 +33,7 @@ def means(calendar_folder: Path) -> Means:
     """Return the means to look at this machine and its network."""
 
     async def calendar(name: str) -> bool:
+        """Have a calendar as the server would."""
         async with ComputedCalendars(calendar_folder) as calendars:
             return await calendars.sessions(name) is not None
 

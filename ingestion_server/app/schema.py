@@ -67,9 +67,9 @@ def guess(key: str, known: Iterable[str]) -> str:
     """Say which known keys may have been meant; empty if there are none."""
     names = tuple(known)
     last = key.rpartition(".")[2]
-    alike = get_close_matches(key, names, n=_MOST_GUESSES, cutoff=_ALIKE)
+    alike = get_close_matches(key, names, n=1, cutoff=_ALIKE)
     moved = [name for name in names if name.rpartition(".")[2] == last]
-    meant = tuple(dict.fromkeys(alike or moved))[:_MOST_GUESSES]
+    meant = alike or moved[:_MOST_GUESSES]
     return f"; did you mean {' or '.join(meant)}?" if meant else ""
 
 

@@ -66,5 +66,6 @@ def _mounted(key: str, name: str, path: Path, problems: list[str]) -> Secret | N
         if text:
             return Secret(SecretStr(text), name)
         why = "it is empty"
-    problems.append(f"{key} ({name}): expected a file with the key, got {path}: {why}")
+    # The path is not told: it may be the key itself, set to the wrong variable.
+    problems.append(f"{key} ({name}): expected a file with the key: {why}")
     return None

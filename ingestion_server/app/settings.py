@@ -191,7 +191,8 @@ def load_settings(
     # Raised out here, so that no exception with the values in it hangs on to ours.
     if problems or settings is None:
         secrets = [i.value for i in found.values() if isinstance(i.value, SecretStr)]
-        raise SettingsError([_blanked(problem, secrets) for problem in problems])
+        told = [_blanked(problem, secrets) for problem in problems]
+        raise SettingsError(list(dict.fromkeys(told)))
     return settings
 
 
@@ -199,11 +200,11 @@ def _numbers_checked(
     found: Mapping[str, Found], problems: list[str]
 ) -> dict[str, Found]:
     """Refuse true and false where a number is wanted; to Python they are numbers."""
-    wrong = {
+    wrong = [
         key
         for key, item in found.items()
         if isinstance(item.value, bool) and schema.is_number(FIELDS[key])
-    }
+    ]
     problems += (_wrong_value(key, found[key]) for key in wrong)
     return {key: item for key, item in found.items() if key not in wrong}
 

@@ -62,6 +62,7 @@ def _url(text: str) -> str:
         or parts.username is not None
         or parts.query
         or parts.fragment
+        or parts.port == 0
     ):
         raise ValueError("not a base url")
     return text

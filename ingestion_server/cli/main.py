@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingestion_server.cli import exits, fetch, sandbox, serve
+from ingestion_server.cli import config, doctor, exits, fetch, sandbox, serve
 
 app = typer.Typer(
     name="ingestion-server",
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
 app.command("sandbox")(sandbox.sandbox)
+app.command("config")(config.config)
+app.command("doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -20,6 +20,8 @@ from ingestion_server.domain.interval import Times
 
 _SIGNIFICANT_DIGITS: Final = 12
 """Computed prices are rounded here: more digits are noise of binary fractions."""
+_EXACT_POWERS: Final = (-22, 22)
+"""Exponents of ten whose powers are exact as binary fractions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,11 +88,11 @@ def adjusted(
         )
     return replace(
         series,
-        open=_rounded(series.open * price),
-        high=_rounded(series.high * price),
-        low=_rounded(series.low * price),
-        close=_rounded(series.close * price),
-        volume=None if series.volume is None else _rounded(series.volume * volume),
+        open=_scaled(series.open, price),
+        high=_scaled(series.high, price),
+        low=_scaled(series.low, price),
+        close=_scaled(series.close, price),
+        volume=None if series.volume is None else _scaled(series.volume, volume),
     )
 
 
@@ -123,9 +125,15 @@ def _product_after(
     return np.asarray(products[first_after], np.float64)
 
 
-def _rounded(values: Column) -> Column:
+def _scaled(values: Column, factors: Column) -> Column:
+    """Return the products, rounded; what has no action after it stays as it is."""
+    products = values * factors
     with np.errstate(divide="ignore", invalid="ignore"):
-        magnitude = np.floor(np.log10(np.abs(values)))
+        magnitude = np.floor(np.log10(np.abs(products)))
     magnitude = np.where(np.isfinite(magnitude), magnitude, 0)
-    scale = 10.0 ** (_SIGNIFICANT_DIGITS - 1 - magnitude)
-    return np.asarray(np.round(values * scale) / scale, np.float64)
+    decimals = np.clip(_SIGNIFICANT_DIGITS - 1 - magnitude, *_EXACT_POWERS)
+    # Only a power of ten that is exact gives the double nearest to the decimal.
+    up = 10.0 ** np.maximum(decimals, 0)
+    down = 10.0 ** np.maximum(-decimals, 0)
+    rounded = np.round(products / down * up) / up * down
+    return np.where(factors == 1, values, rounded)

@@ -75,6 +75,7 @@ class InvalidQueryError(CallerError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"fields": ",".join(dict.fromkeys(v.field for v in self.violations))}
 
 
@@ -89,6 +90,7 @@ class CallerThrottledError(CallerError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"limit": str(self.limit)}
 
 
@@ -103,6 +105,7 @@ class DeadlineExceededError(CallerError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"attempts": self.attempts}
 
 
@@ -126,6 +129,7 @@ class ProviderError(IngestionError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"provider": self.provider}
 
 
@@ -140,6 +144,7 @@ class SymbolUnknownError(ProviderError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"providers": self.provider, "symbol": self.symbol}
 
 
@@ -170,6 +175,7 @@ class QuotaExhaustedError(ProviderError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"provider": self.provider, "window": self.window}
 
 
@@ -196,6 +202,7 @@ class EntitlementMissingError(ProviderError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"provider": self.provider, "feature": self.feature}
 
 
@@ -211,6 +218,7 @@ class CapabilityMissingError(ProviderError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return dict(self.reasons)
 
 
@@ -230,6 +238,7 @@ class ProviderUnavailableError(ProviderError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"providers": self.provider}
 
 
@@ -240,6 +249,7 @@ class BreakerOpenError(ProviderError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return {"providers": self.provider}
 
 
@@ -258,6 +268,7 @@ class RouteError(IngestionError):
 
     @override
     def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
         return dict(self._facts)
 
 

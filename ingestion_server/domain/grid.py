@@ -32,6 +32,8 @@ _MONDAY_TO_FRIDAY: Final = 5
 _DECEMBER: Final = 12
 _CHRISTMAS: Final = 25
 _LONGEST_GRID_NS: Final = 200 * 366 * DAY_NS
+_MOST_BARS: Final = 4_000_000
+"""More bars within days than anybody asks for at once, and 64 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,11 +78,15 @@ def grid(
     Return the bars whose labels lie in the span, or None where nobody can know.
 
     Regular hours only: when a trade outside of them should have happened, nobody
-    knows.
+    knows. Of days, weeks and months a span may begin before the calendar does; then
+    the bars that the calendar knows are returned, if there are any. Of shorter
+    intervals, more than four million bars are not listed either.
     """
     if span.end_ns - span.start_ns > _LONGEST_GRID_NS:
         span = Span(span.end_ns - _LONGEST_GRID_NS, span.end_ns)
     match asset_class:
+        case AssetClass.CRYPTO | AssetClass.FX if _too_many(interval, span):
+            return None
         case AssetClass.CRYPTO:
             return _round_the_clock(interval, span)
         case AssetClass.FX:
@@ -104,24 +110,35 @@ def missing_spans(wanted: Grid, have_ns: Times, interval: Interval) -> list[Span
     ]
 
 
+def _too_many(interval: Interval, span: Span) -> bool:
+    length = span.end_ns - span.start_ns
+    return interval.intraday and length > _MOST_BARS * interval.length_ns
+
+
 def _listed(interval: Interval, span: Span, sessions: Sessions) -> Grid | None:
     if interval.intraday:
         return _listed_intraday(interval, span, sessions)
+    clipped = span.start_ns < sessions.covers_from_ns
+    if clipped:
+        # A week or month of which the calendar knows only a part is left out.
+        start_ns = sessions.covers_from_ns
+        span = Span(start_ns, max(start_ns, span.end_ns))
     first, stop = _label_reach(interval, span)
-    if first < sessions.covers_from_ns or stop > sessions.covers_until_ns:
-        first = max(first, sessions.covers_from_ns)
-        stop = min(stop, sessions.covers_until_ns)
-        if first >= stop:
-            return None
+    if stop > sessions.covers_until_ns:
+        return None
     low, high = np.searchsorted(sessions.labels_ns, (first, stop))
-    return _grouped(
+    known = _grouped(
         sessions.labels_ns[low:high], sessions.closes_ns[low:high], interval, span
     )
+    return None if clipped and not len(known) else known
 
 
 def _listed_intraday(interval: Interval, span: Span, sessions: Sessions) -> Grid | None:
-    if span.start_ns < sessions.covers_from_ns or (
-        span.start_ns >= sessions.covers_until_ns
+    # The session of a date may begin on the evening before in UTC, or end on the day
+    # after.
+    if (
+        span.start_ns < sessions.covers_from_ns
+        or span.end_ns > sessions.covers_until_ns + DAY_NS
     ):
         return None
     low = int(np.searchsorted(sessions.closes_ns, span.start_ns, side="right"))
@@ -131,6 +148,8 @@ def _listed_intraday(interval: Interval, span: Span, sessions: Sessions) -> Grid
     counts = -(-(closes - opens) // step)
     if not len(counts):
         return Grid(opens, closes)
+    if int(counts.sum()) > _MOST_BARS:
+        return None
     session = np.repeat(np.arange(len(counts)), counts)
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     bar_opens = opens[session] + (np.arange(len(session)) - starts[session]) * step

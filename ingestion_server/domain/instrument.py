@@ -15,6 +15,8 @@ from ingestion_server.domain.venues import INDEX_VENUES, PRIMARY_VENUE, VENUES, 
 _SYMBOL: Final = re.compile(r"\^?[A-Z0-9](?:[A-Z0-9.\-]*[A-Z0-9])?")
 _PAIR: Final = re.compile(r"([A-Z0-9]{2,12})/([A-Z0-9]{2,12})")
 _LONGEST_SYMBOL: Final = 32
+_LONGEST_MIC: Final = 12
+"""More of a wrong one is not repeated in the error."""
 
 
 class AssetClass(StrEnum):
@@ -66,12 +68,14 @@ def instrument(
         InvalidQueryError: The symbol, or its kind or exchange, cannot be meant.
 
     """
-    spelled = symbol.strip().upper()
+    spelled = symbol.strip()
     mic = exchange.strip().upper()
     if not spelled:
         raise _wrong("symbol", "is required, for example AAPL, EUR/USD or ^GSPC")
     if len(spelled) > _LONGEST_SYMBOL:
         raise _wrong("symbol", f"is longer than {_LONGEST_SYMBOL} characters")
+    # Some foreign letters are ASCII in upper case: "ß" is "SS".
+    spelled = spelled.upper() if spelled.isascii() else spelled
     pair = _PAIR.fullmatch(spelled)
     if pair is None and not _SYMBOL.fullmatch(spelled):
         raise _wrong(
@@ -96,8 +100,8 @@ def instrument(
     if mic and mic not in VENUES:
         raise _wrong(
             "exchange",
-            f"{mic} is not known; expected a market identifier code such as "
-            f"{', '.join(sorted(VENUES)[:6])}, …",
+            f"{mic[:_LONGEST_MIC]!r} is not known; expected a market identifier code "
+            f"such as {', '.join(sorted(VENUES)[:6])}, …",
         )
     return Instrument(spelled, kind, mic or _primary(spelled, kind))
 

@@ -48,17 +48,16 @@ def sound(series: BarSeries, provider: str) -> tuple[BarSeries, list[QualityFlag
         "low": series.low,
         "close": series.close,
     }
+    absent = {name: np.isnan(column) for name, column in prices.items()}
+    empty = np.logical_and.reduce(list(absent.values()))
     present = {
-        name: column for name, column in prices.items() if not np.isnan(column).all()
+        name: column for name, column in prices.items() if not absent[name].all()
     }
     flags = [
         QualityFlag(FlagKind.FIELD_ABSENT, f"{provider} gives no {name} prices")
         for name in prices
-        if name not in present and len(series)
+        if name not in present and not empty.all()
     ]
-    empty = np.ones(len(series), np.bool_)
-    for column in prices.values():
-        empty &= np.isnan(column)
     wrong = np.zeros(len(series), np.bool_)
     for reason, bad in _contradictions(series, present).items():
         flags.extend(
@@ -79,11 +78,15 @@ def sound(series: BarSeries, provider: str) -> tuple[BarSeries, list[QualityFlag
 
 
 def bounded(flags: list[QualityFlag]) -> list[QualityFlag]:
-    """Return the flags, each once, at most ``MOST_FLAGS`` of them."""
+    """
+    Return the flags, each once, at most ``MOST_FLAGS`` of them.
+
+    If there are too many, those about the whole series come first.
+    """
     flags = list(dict.fromkeys(flags))
     if len(flags) <= MOST_FLAGS:
         return flags
-    kept = flags[: MOST_FLAGS - 1]
+    kept = sorted(flags, key=lambda flag: flag.time_ns is not None)[: MOST_FLAGS - 1]
     omitted = len(flags) - len(kept)
     return [*kept, QualityFlag(FlagKind.FLAGS_OMITTED, f"{omitted} more flags")]
 
@@ -94,10 +97,10 @@ def _contradictions(
     """Return, by reason, which rows contradict themselves."""
     none = np.zeros(len(series), np.bool_)
     lacking, not_positive = none.copy(), none.copy()
-    for column in present.values():
-        lacking |= ~np.isfinite(column)
-        not_positive |= column <= 0
     with np.errstate(invalid="ignore"):
+        for column in present.values():
+            lacking |= ~np.isfinite(column)
+            not_positive |= column <= 0
         bodies = [present[name] for name in ("open", "close") if name in present]
         low_wrong, high_wrong = none.copy(), none.copy()
         for body in bodies:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ingestion_server.domain.bars import BarSeries
 from ingestion_server.domain.grid import Grid
+from ingestion_server.domain.interval import Times
 
 
 def resampled(series: BarSeries, parts: Grid | None, wanted: Grid) -> BarSeries:
@@ -17,10 +19,7 @@ def resampled(series: BarSeries, parts: Grid | None, wanted: Grid) -> BarSeries:
     """
     if not len(series) or not len(wanted):
         return series.take(slice(0, 0))
-    owner = np.searchsorted(wanted.opens_ns, series.open_time_ns, side="right") - 1
-    inside = (owner >= 0) & (
-        series.open_time_ns < wanted.closes_ns[np.maximum(owner, 0)]
-    )
+    owner, inside = _owners(series.open_time_ns, wanted)
     rows, owner = series.take(inside), owner[inside]
     if not len(rows):
         return rows
@@ -38,5 +37,14 @@ def resampled(series: BarSeries, parts: Grid | None, wanted: Grid) -> BarSeries:
     if parts is None:
         return summed
     absent = parts.opens_ns[~np.isin(parts.opens_ns, rows.open_time_ns)]
-    lacking = np.searchsorted(wanted.opens_ns, absent, side="right") - 1
-    return summed.take(~np.isin(owners, lacking))
+    lacking, inside = _owners(absent, wanted)
+    return summed.take(~np.isin(owners, lacking[inside]))
+
+
+def _owners(
+    opens_ns: Times, wanted: Grid
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return, per time, the last bar that opens by then, and if it is not over."""
+    owner = np.searchsorted(wanted.opens_ns, opens_ns, side="right") - 1
+    inside = (owner >= 0) & (opens_ns < wanted.closes_ns[np.maximum(owner, 0)])
+    return owner, inside

@@ -36,12 +36,12 @@ async def fetch_all(
     ready: asyncio.Queue[Answered] = asyncio.Queue(maxsize=1)
     waiting = iter(enumerate(queries))
 
-    async def work() -> None:
+    async def _work() -> None:
         for index, query in waiting:
             await ready.put((index, await _one(fetcher, query, end - loop.time())))
 
     async with asyncio.TaskGroup() as workers:
-        tasks = [workers.create_task(work()) for _ in range(at_once)]
+        tasks = [workers.create_task(_work()) for _ in range(at_once)]
         try:
             for _ in queries:
                 yield await ready.get()

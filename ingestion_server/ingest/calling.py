@@ -28,6 +28,8 @@ class Allowance:
     """Longer than this is not waited for quota."""
     kind: str
     """Kind of data and asset class, which a breaker judges apart from others."""
+    urgent: bool = True
+    """Whether somebody waits for the answer."""
     tally: CallTally = field(default_factory=CallTally)
 
 
@@ -91,6 +93,7 @@ class Exchange:
             request,
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
+            urgent=allowance.urgent,
             tally=allowance.tally,
         )
         await self._steps(allowance.kind, wire)(call)

@@ -11,6 +11,7 @@ from ingestion_server.domain.errors import (
     CredentialsRefusedError,
     ProviderError,
 )
+from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.vendor import ActionsOf, Refusals
@@ -45,6 +46,23 @@ class Candidate:
     def name(self) -> str:
         """Return the vendor's id."""
         return self.vendor.provider.name
+
+
+def unit_namers_first(
+    names: Sequence[str], vendors: Mapping[str, Vendor], instrument: Instrument
+) -> list[str]:
+    """
+    Return the vendors, those that name the unit of their prices before the others.
+
+    A London price may be in pounds or in pence: a number without its unit is half
+    an answer.
+    """
+
+    def silent(name: str) -> bool:
+        vendor = vendors.get(name)
+        return vendor is None or not vendor.provider.names_unit(instrument)
+
+    return sorted(names, key=silent)
 
 
 def candidates(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ingestion_server.domain.bars import (
     BarSeries,
     BarState,
+    ascending,
     concatenated,
     empty_series,
 )
@@ -56,9 +57,10 @@ class Collected:
     def add(self, piece: Piece) -> int:
         """Keep the bars that are new; return how many."""
         self.flags.extend(piece.flags)
-        if piece.first_trade_ns is not None:
-            self.first_trade_ns = piece.first_trade_ns
-        new = piece.series.take(~np.isin(piece.series.open_time_ns, self.times_ns()))
+        claims = (self.first_trade_ns, piece.first_trade_ns)
+        self.first_trade_ns = min((c for c in claims if c is not None), default=None)
+        series = ascending(piece.series)
+        new = series.take(~np.isin(series.open_time_ns, self.times_ns()))
         if len(new):
             self.pieces.append(
                 Piece(

@@ -20,12 +20,17 @@ from ingestion_server.domain.errors import (
     ProviderError,
     QuotaExhaustedError,
 )
-from ingestion_server.domain.query import BarQuery, SourceMode, Span
+from ingestion_server.domain.query import BarQuery, Priority, SourceMode, Span
 from ingestion_server.domain.result import Attempt, BarResult, Outcome
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest.answer import answer, failure
 from ingestion_server.ingest.calling import Allowance
-from ingestion_server.ingest.candidates import Candidate, Vendor, candidates
+from ingestion_server.ingest.candidates import (
+    Candidate,
+    Vendor,
+    candidates,
+    unit_namers_first,
+)
 from ingestion_server.ingest.progress import Progress, reason_of
 from ingestion_server.ingest.scope import scope
 from ingestion_server.ingest.vendor import Task, VendorDesk
@@ -87,6 +92,8 @@ class Fetcher:
         )
         if progress.scope.surely_empty:
             return answer(progress)
+        if query.policy.mode is SourceMode.ANY:
+            names = unit_namers_first(names, self._vendors, query.instrument)
         able = self._able(names, progress, now_ns)
         left = deadline - self._clock.monotonic()
         try:
@@ -168,7 +175,12 @@ class Fetcher:
             await self._attempt(candidate, progress, gaps, sessions, allowance)
 
     def _allowance(self, query: BarQuery, deadline: float, wait: float) -> Allowance:
-        return Allowance(deadline, wait, kind=f"bars:{query.instrument.asset_class}")
+        return Allowance(
+            deadline,
+            wait,
+            kind=f"bars:{query.instrument.asset_class}",
+            urgent=query.priority is Priority.INTERACTIVE,
+        )
 
     def _shared(self, allowance: Allowance) -> Allowance:
         """Return an allowance for work that outlives the caller."""
@@ -238,9 +250,5 @@ def _outcome(new: int, error: ProviderError | None, allowance: Allowance) -> Out
 
 
 def _lacking(progress: Progress) -> str:
-    due = progress.due()
-    holes = progress.holes()
-    if due is None or not holes:
-        return ""
-    lacking = len(due.within(holes))
-    return f"PARTIAL: {lacking} of {len(due)} bars are still missing"
+    lacking = progress.lacking()
+    return f"PARTIAL: {lacking} bars are still missing" if lacking else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from ingestion_server.domain.errors import IngestionError, ProviderError
 from ingestion_server.domain.grid import Grid, missing_spans
 from ingestion_server.domain.instrument import AssetClass
@@ -17,6 +19,9 @@ from ingestion_server.ingest.scope import Scope
 
 _MOST_GAPS: Final = 4
 """More holes than this are asked for in fewer, longer stretches, to spare calls."""
+_MOST_MISSING: Final = 500
+"""More holes than this end in one last stretch: an answer must fit its message."""
+_END_OF_TIME_NS: Final = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -32,12 +37,29 @@ class Progress:
     """The vendor that is being asked."""
 
     def due(self) -> Grid | None:
-        """Return the bars that should be there; none before the first trade."""
+        """
+        Return the bars that should be there.
+
+        None before the first trade, and none on the far side of the limit.
+        """
         due, first = self.scope.due, self.collected.first_trade_ns
-        if due is None or first is None:
+        if due is None or not len(due):
             return due
-        traded = due.opens_ns >= first
-        return Grid(due.opens_ns[traded], due.closes_ns[traded])
+        from_ns, until_ns = self._limits()
+        if first is not None:
+            from_ns = max(from_ns, first)
+        inside = (due.opens_ns >= from_ns) & (due.opens_ns <= until_ns)
+        return Grid(due.opens_ns[inside], due.closes_ns[inside])
+
+    def _limits(self) -> tuple[int, int]:
+        """Return the first and the last open that the answer can reach to by now."""
+        times, scope = self.collected.times_ns(), self.scope
+        if scope.last and len(times) >= scope.last:
+            return int(np.partition(times, -scope.last)[-scope.last]), _END_OF_TIME_NS
+        if scope.first and len(times) >= scope.first:
+            last = int(np.partition(times, scope.first - 1)[scope.first - 1])
+            return -_END_OF_TIME_NS, last
+        return -_END_OF_TIME_NS, _END_OF_TIME_NS
 
     def holes(self) -> list[Span]:
         """Return the stretches whose bars should be there and are not."""
@@ -46,17 +68,23 @@ class Progress:
             return []
         return missing_spans(due, self.collected.times_ns(), self.query.interval)
 
+    def lacking(self) -> str:
+        """Return how many bars are missing, of how many; empty if none is."""
+        due, holes = self.due(), self.holes()
+        if due is None or not holes:
+            return ""
+        return f"{len(due.within(holes))} of {len(due)}"
+
     def gaps(self) -> list[Span]:
         """Return what the next vendor is to be asked for."""
         if not self.collected.pieces:
-            due = self.due()
-            never_traded = (
-                due is not None
-                and not len(due)
-                and self.collected.first_trade_ns is not None
-            )
-            return [] if never_traded else [self.scope.span]
+            return [] if self._never_traded() else [self.scope.span]
         return _coalesced(self.holes())
+
+    def _never_traded(self) -> bool:
+        """Tell whether bars would be due, were it not for the first trade."""
+        all_due, due = self.scope.due, self.due()
+        return all_due is not None and due is not None and len(all_due) > len(due) == 0
 
     def skipped(self, error: ProviderError) -> None:
         """Note a vendor that was not asked."""
@@ -81,7 +109,12 @@ class Progress:
             f"{attempt.provider}: {attempt.reason or 'gave no such bar'}"
             for attempt in self.attempts
         )
-        return [Missing(hole.start_ns, hole.end_ns, reason) for hole in self.holes()]
+        missing = [Missing(h.start_ns, h.end_ns, reason) for h in self.holes()]
+        if len(missing) <= _MOST_MISSING:
+            return missing
+        kept, rest = missing[: _MOST_MISSING - 1], missing[_MOST_MISSING - 1 :]
+        why = f"{len(rest)} stretches with bars between them: {reason}"
+        return [*kept, Missing(rest[0].start_ns, rest[-1].end_ns, why)]
 
     def summary(self) -> str:
         """Return what was tried, in one line."""

@@ -9,6 +9,12 @@ import numpy as np
 from ingestion_server.domain.bars import Column
 
 _DIGITS_OF_FLOAT32: Final = (6, 7, 8, 9)
+_SMALLEST: Final = 1e-13
+_LARGEST: Final = 1e22
+"""
+Outside of these the powers of ten are not exact, and the smallest float32 have fewer
+digits; such values are no prices, so the slow way over their text will do.
+"""
 
 
 def shortest_of_float32(values: Column) -> Column:
@@ -18,14 +24,17 @@ def shortest_of_float32(values: Column) -> Column:
     185.9199981689453 is 185.92 sent as float32 and widened. A value that is no exact
     float32 stays as it is, because it was not sent that way; so do NaN and infinity.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         narrow = values.astype(np.float32)
         widened = narrow.astype(np.float64) == values
-        with np.errstate(divide="ignore"):
-            magnitude = np.floor(np.log10(np.abs(values)))
-        magnitude = np.where(np.isfinite(magnitude), magnitude, 0.0)
+        size = np.abs(values)
+        near = (size >= _SMALLEST) & (size < _LARGEST)
+        magnitude = np.floor(np.log10(np.where(near, size, 1.0)))
         best = values.copy()
-        open_ = widened & (values != 0)
+        far = widened & ~near & np.isfinite(values) & (values != 0)
+        if far.any():
+            best[far] = narrow[far].astype(np.str_).astype(np.float64)
+        open_ = widened & near
         for digits in _DIGITS_OF_FLOAT32:
             if not open_.any():
                 break

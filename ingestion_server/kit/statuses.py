@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
@@ -17,6 +19,9 @@ from ingestion_server.ports.http import HttpResponse
 
 _OK: Final = range(200, 300)
 _BROKEN: Final = range(500, 600)
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_PAGES: Final = (b"<!doctype", b"<!--", b"<html", b"<head", b"<body", b"<?xml")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LONGEST_RETRY_SECONDS: Final = 7 * 86_400.0
 
 
@@ -60,8 +65,8 @@ def check_status(provider: str, response: HttpResponse) -> None:
 
 def check_not_html(provider: str, response: HttpResponse) -> None:
     """Raise ``MalformedPayloadError`` for a web page where data should be."""
-    head = response.body[:64].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+    head = response.body[:1024].removeprefix(_BYTE_ORDER_MARK).lstrip().lower()
+    if head.startswith(_PAGES):
         raise MalformedPayloadError(
             f"{provider} answered with a web page instead of data", provider=provider
         )
@@ -69,14 +74,22 @@ def check_not_html(provider: str, response: HttpResponse) -> None:
 
 def retry_after_seconds(response: HttpResponse) -> float | None:
     """Return what the header Retry-After says, bounded to a week; None if nothing."""
-    text = response.headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _LONGEST_RETRY_SECONDS)
+    lines = response.headers.get("retry-after", "").splitlines()
+    told = [
+        seconds
+        for line in lines
+        if (seconds := _seconds(line.strip(), response.received_at_ns)) is not None
+    ]
+    return min(max(told), _LONGEST_RETRY_SECONDS) if told else None
+
+
+def _seconds(text: str, received_at_ns: int) -> float | None:
+    if _NUMBER.fullmatch(text):
+        return float(text)
     try:
-        moment = parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # A date without a zone is in UTC, not in that of this machine.
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(zoned.timestamp() - received_at_ns / SECOND_NS, 0.0)
     except (ValueError, OverflowError, TypeError):
         return None
-    seconds = moment - response.received_at_ns / SECOND_NS
-    return min(max(seconds, 0.0), _LONGEST_RETRY_SECONDS)

@@ -42,7 +42,8 @@ class Reserve(Policy):
         if left <= 0:
             raise late(call)
         debit = await self._quota.reserve(
-            longest_wait_seconds=min(call.longest_quota_wait_seconds, left)
+            longest_wait_seconds=min(call.longest_quota_wait_seconds, left),
+            urgent=call.urgent,
         )
         try:
             response = await send(call)

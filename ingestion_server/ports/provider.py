@@ -165,6 +165,10 @@ class Provider(Protocol):
         """Return the vendor's own symbol, or None if it cannot mean the instrument."""
         ...
 
+    def names_unit(self, instrument: Instrument) -> bool:
+        """Tell whether the unit of the instrument's prices will be known."""
+        ...
+
     def bar_requests(self, ask: BarAsk) -> Sequence[HttpRequest]:
         """Return the requests whose pages together cover the span."""
         ...

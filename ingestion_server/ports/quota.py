@@ -30,9 +30,11 @@ class WindowUse(msgspec.Struct, frozen=True):
 class Quota(Protocol):
     """Say when a vendor may be called, and hear what it says about it."""
 
-    async def reserve(self, *, longest_wait_seconds: float) -> Debit:
+    async def reserve(
+        self, *, longest_wait_seconds: float, urgent: bool = True
+    ) -> Debit:
         """
-        Wait for the turn of one call, and count it.
+        Wait for the turn of one call, and count it; who is urgent goes first.
 
         Raises ``QuotaExhaustedError`` at once if the wait would be longer.
         """

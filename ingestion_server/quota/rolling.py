@@ -75,9 +75,11 @@ class RollingQuota(Quota):
         self._outlook: Outlook | None = None
 
     @override
-    async def reserve(self, *, longest_wait_seconds: float) -> Debit:
+    async def reserve(
+        self, *, longest_wait_seconds: float, urgent: bool = True
+    ) -> Debit:
         """
-        Wait for the turn of one call, and count it.
+        Wait for the turn of one call, and count it; who is urgent goes first.
 
         Raises:
             QuotaExhaustedError: at once, if the wait would be longer; or later, if
@@ -86,15 +88,14 @@ class RollingQuota(Quota):
 
         """
         now = self._now()
-        turn = self._next_turn(now)
+        turn = self._turn_of(now, urgent=urgent)
         latest_seconds = now.seconds + max(longest_wait_seconds, 0.0)
         if turn.at_seconds > latest_seconds:
             raise self._refusal(turn, now)
         if not self._queue and turn.at_seconds <= now.seconds:
             return self._debit(now)
-        self._foresee(now).book(now)
-        waiter = Waiter(latest_seconds)
-        self._queue.append(waiter)
+        waiter = Waiter(latest_seconds, urgent=urgent)
+        self._enqueue(waiter, now)
         try:
             return await self._wait(waiter)
         finally:
@@ -200,6 +201,29 @@ class RollingQuota(Quota):
                 if waiter.refusal is None:
                     self._outlook.book(now)
         return self._outlook
+
+    def _turn_of(self, now: Instant, *, urgent: bool) -> Turn:
+        """Return the turn of one more call, behind those that go before it."""
+        if not urgent or all(waiter.urgent for waiter in self._queue):
+            return self._next_turn(now)
+        outlook = Outlook(self._meters, self._ban)
+        for waiter in self._queue:
+            if waiter.urgent and waiter.refusal is None:
+                outlook.book(now)
+        return outlook.next_turn(now)
+
+    def _enqueue(self, waiter: Waiter, now: Instant) -> None:
+        """Put a waiter behind its equals; who is urgent passes who is not."""
+        place = len(self._queue)
+        while waiter.urgent and place and not self._queue[place - 1].urgent:
+            place -= 1
+        if place == len(self._queue):
+            self._foresee(now).book(now)
+            self._queue.append(waiter)
+            return
+        self._queue.insert(place, waiter)
+        self._dismiss(now)
+        self._changed()
 
     def _dismiss(self, now: Instant) -> None:
         """Tell those who would now wait too long, instead of keeping them."""

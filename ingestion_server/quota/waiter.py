@@ -17,9 +17,10 @@ _LONGEST_NAP_SECONDS: Final = 60.0
 class Waiter:
     """Hold the place of one caller, who looks again when poked."""
 
-    def __init__(self, latest_seconds: float) -> None:
+    def __init__(self, latest_seconds: float, *, urgent: bool = True) -> None:
         """Wait no longer than until then, in monotonic seconds."""
         self.latest_seconds = latest_seconds
+        self.urgent = urgent
         self.refusal: QuotaExhaustedError | None = None
         """Set when waiting makes no sense any more."""
         # Done as soon as there is a reason to look at the queue again.

@@ -63,28 +63,37 @@ def recipe(capabilities: Iterable[Capability], need: Need) -> Recipe | Unable:
     if not rows:
         return Unable(f"no {need.asset_class} bars")
     intervals = (need.interval, *_FINER.get(need.interval, ()))
-    why = f"no {need.interval} bars"
+    why = []
     for interval in intervals:
-        sums = interval is not need.interval
-        if sums and need.interval.intraday and need.hours is TradingHours.EXTENDED:
+        if interval is not need.interval and _needs_extended(need):
             break
-        at_interval = [row for row in rows if interval in row.intervals]
-        reaching = [row for row in at_interval if _reaches(row, need)]
-        if at_interval and not reaching:
-            why = _too_far(at_interval[0], interval, need)
-            continue
-        offered = {
-            adjustment
-            for row in reaching
-            if not _needs_extended(need) or row.extended_hours
-            for adjustment in row.adjustments
-        }
-        given = _given(offered, interval, need)
-        if given is not None:
-            return Recipe(interval, given, _derivation(interval, given, need))
-        if offered:
-            why = f"no {need.adjustment} prices at {need.interval}"
-    return Unable(why)
+        found = _at(interval, rows, need)
+        if isinstance(found, Recipe):
+            return found
+        if found is not None:
+            why.append(found.reason)
+    return Unable(why[0] if why else f"no {need.interval} bars")
+
+
+def _at(
+    interval: Interval, rows: Iterable[Capability], need: Need
+) -> Recipe | Unable | None:
+    """Return how to use bars of this interval, or why not; None if there are none."""
+    rows = [row for row in rows if interval in row.intervals]
+    if not rows:
+        return None
+    if _needs_extended(need):
+        rows = [row for row in rows if row.extended_hours]
+        if not rows:
+            return Unable(f"no extended hours at {interval}")
+    reaching = [row for row in rows if _reaches(row, need)]
+    if not reaching:
+        return Unable(_too_far(rows, interval, need))
+    offered = {adjustment for row in reaching for adjustment in row.adjustments}
+    given = _given(offered, interval, need)
+    if given is None:
+        return Unable(f"no {need.adjustment} prices at {interval}")
+    return Recipe(interval, given, _derivation(interval, given, need))
 
 
 def _given(
@@ -116,12 +125,15 @@ def _reaches(row: Capability, need: Need) -> bool:
     return need.span.end_ns > need.now_ns - int(row.oldest_seconds * SECOND_NS)
 
 
-def _too_far(row: Capability, interval: Interval, need: Need) -> str:
-    if row.oldest_seconds is not None and _reaches(
-        msgspec.structs.replace(row, oldest_seconds=None), need
-    ):
-        days = row.oldest_seconds / 86_400
-        return f"{interval} bars reach back only {days:.0f} days"
+def _too_far(rows: Iterable[Capability], interval: Interval, need: Need) -> str:
+    ages = [
+        row.oldest_seconds
+        for row in rows
+        if row.oldest_seconds is not None
+        and _reaches(msgspec.structs.replace(row, oldest_seconds=None), need)
+    ]
+    if ages:
+        return f"{interval} bars reach back only {max(ages) / 86_400:.0f} days"
     return f"{interval} bars do not reach back so far"
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.query import SourceMode, SourcePolicy
+
+_LONGEST_NAME: Final = 40
+_MOST_VIOLATIONS: Final = 10
+"""An error that repeats everything a caller sends would not fit into its status."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -27,14 +32,15 @@ def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:
 
     """
     known = (*listing.enabled, *listing.disabled)
+    expected = f"one of {', '.join(known)}" if known else "none, as there is none"
     wrong = [
         Violation(
             f"source_policy.providers[{index}]",
-            f"{name!r} is not known; expected one of {', '.join(known)}",
+            f"{name[:_LONGEST_NAME]!r} is not known; expected {expected}",
         )
         for index, name in enumerate(policy.providers)
         if name not in known
-    ]
+    ][:_MOST_VIOLATIONS]
     if policy.mode is SourceMode.PINNED and len(policy.providers) != 1:
         wrong.append(
             Violation("source_policy.providers", "MODE_PINNED takes exactly one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,7 +39,7 @@ def verdict(
     Return the one error that says it best, given one error per vendor asked.
 
     A refusal counts only if every vendor refuses; "unknown" only if one vendor said
-    so definitely and none may still know better.
+    so definitely and no other failed for the moment.
     """
     able = [error for error in errors if not isinstance(error, CapabilityMissingError)]
     if not able:
@@ -55,7 +56,7 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
     broken = bool(those(*_TRANSIENT))
     chosen: IngestionError
     if len(those(QuotaExhaustedError)) == len(able):
-        chosen = min(able, key=_retry)
+        chosen = min(able, key=_wait)
     elif len(those(*_REFUSALS)) == len(able):
         chosen = able[0]
     elif (unknown := those(SymbolUnknownError)) and not broken:
@@ -63,12 +64,12 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
     elif malformed := those(MalformedPayloadError):
         chosen = malformed[0]
     elif (silent := those(NoDataUnexplainedError)) and not broken:
-        chosen = silent[0]
+        chosen = _silent(silent)
     else:
         chosen = AllProvidersFailedError(
             "every vendor failed: " + "; ".join(error.message for error in able),
             facts={"providers": ",".join(error.provider for error in able)},
-            retry_after_seconds=min(_retry(error) for error in able),
+            retry_after_seconds=_earliest(able),
         )
     return chosen
 
@@ -80,7 +81,7 @@ def _of_one(error: ProviderError, symbol: str) -> IngestionError:
         return PinnedProviderFailedError(
             f"the pinned vendor failed: {error.message}",
             facts={"provider": error.provider},
-            retry_after_seconds=_retry(error),
+            retry_after_seconds=_earliest([error]),
         )
     return error
 
@@ -95,6 +96,15 @@ def _unknown(errors: Sequence[ProviderError], symbol: str) -> IngestionError:
     )
 
 
+def _silent(errors: Sequence[ProviderError]) -> IngestionError:
+    if len(errors) == 1:
+        return errors[0]
+    return NoDataUnexplainedError(
+        "; ".join(dict.fromkeys(error.message for error in errors)),
+        provider=",".join(dict.fromkeys(error.provider for error in errors)),
+    )
+
+
 def _incapable(errors: Sequence[ProviderError]) -> IngestionError:
     if not errors:
         return CapabilityMissingError(
@@ -104,10 +114,22 @@ def _incapable(errors: Sequence[ProviderError]) -> IngestionError:
     merged = CapabilityMissingError(
         f"no vendor can serve this: {message}", provider=errors[0].provider
     )
-    merged.reasons.update({error.provider: error.message for error in errors})
+    merged.reasons = {e.provider: e.message for e in errors if e.provider}
     return merged
 
 
-def _retry(error: ProviderError) -> float:
+def _wait(error: ProviderError) -> float:
+    """Return when trying again can help; of all times the last if nobody knows."""
     seconds = error.retry_after_seconds
-    return _DEFAULT_RETRY_SECONDS if seconds is None else seconds
+    return math.inf if seconds is None else seconds
+
+
+def _earliest(errors: Sequence[ProviderError]) -> float:
+    """Return when the first vendor may be back; one that refuses us will not be."""
+    waits = [
+        _DEFAULT_RETRY_SECONDS if error.retry_after_seconds is None else _wait(error)
+        for error in errors
+        if error.retry_after_seconds is not None
+        or isinstance(error, ProviderUnavailableError)
+    ]
+    return min(waits, default=_DEFAULT_RETRY_SECONDS)

@@ -37,6 +37,7 @@ class IngestionServicer(ingestion_service_pb2_grpc.IngestionServiceServicer):
     async def Fetch(
         self, request: ingestion_service_pb2.FetchRequest, context: Context
     ) -> ingestion_service_pb2.FetchResponse:
+        """Answer with the bars of one instrument."""
         async with self._door.call(context) as request_id:
             result = await self._fetcher.fetch(
                 query_of(request),
@@ -50,6 +51,7 @@ class IngestionServicer(ingestion_service_pb2_grpc.IngestionServiceServicer):
     async def FetchBatch(
         self, request: ingestion_service_pb2.FetchBatchRequest, context: Context
     ) -> AsyncIterator[ingestion_service_pb2.FetchBatchResponse]:
+        """Answer with the bars of many instruments, each as it is ready."""
         async with self._door.call(context) as request_id:
             symbols, queries = batch_of(request)
             answers = fetch_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -58,10 +59,10 @@ async def serving(address: str, stage: Callable[[], Stage]) -> AsyncIterator[int
         try:
             await web.TCPSite(runner, host.strip("[]"), int(port)).start()
         except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "the port is taken" if taken else error.strerror or str(error)
             raise OSError(
-                error.errno,
-                f"cannot listen on {address} (http.address): "
-                f"{error.strerror or error}; is the port taken?",
+                error.errno, f"cannot listen on {address} (http.address): {why}"
             ) from error
         yield int(runner.addresses[0][1])
     finally:

@@ -26,10 +26,12 @@ def routes(stage: Callable[[], Stage]) -> list[web.RouteDef]:
     """Return the pages for probes."""
 
     async def livez(request: web.Request) -> web.Response:
+        """Answer, which is all there is to say."""
         del request
         return web.Response(text="ok")
 
     async def readyz(request: web.Request) -> web.Response:
+        """Say at which stage the server is."""
         del request
         now = stage()
         status = 200 if now is Stage.READY else 503

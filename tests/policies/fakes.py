@@ -86,8 +86,11 @@ class FakeQuota:
     penalties: list[tuple[float | None, str]] = field(default_factory=list)
     successes: int = 0
 
-    async def reserve(self, *, longest_wait_seconds: float) -> Debit:
+    async def reserve(
+        self, *, longest_wait_seconds: float, urgent: bool = True
+    ) -> Debit:
         """Grant, or refuse."""
+        del urgent
         self.waits.append(longest_wait_seconds)
         if self.refusal is not None:
             raise self.refusal

@@ -84,6 +84,9 @@ class Acme:
     needs_key: bool = True
     secret_parameters: frozenset[str] = frozenset({"key", "crumb"})
 
+    def names_unit(self, instrument: Instrument) -> bool:
+        raise NotImplementedError
+
     def spelling(self, instrument: Instrument) -> str | None:
         """Spell as the house does."""
         return instrument.symbol

@@ -67,6 +67,10 @@ class AlphaVantage:
         """Return the vendor's own symbol, or None if it cannot mean the instrument."""
         return symbols.spelling(instrument)
 
+    def names_unit(self, instrument: Instrument) -> bool:
+        """Tell that no reply names a unit: it is known for pairs and US listings."""
+        return bool(symbols.currency(instrument))
+
     def bar_requests(self, ask: BarAsk) -> Sequence[HttpRequest]:
         """Return the requests whose pages together cover the span."""
         return requests.bar_requests(ask, self._datatype)

@@ -21,12 +21,16 @@ from ingestion_server.kit.statuses import (
     retry_after_seconds,
 )
 from ingestion_server.ports.http import HttpResponse
-from ingestion_server.providers.yahoo.chart import decoded
 from ingestion_server.providers.yahoo.declarations import NAME
+from ingestion_server.providers.yahoo.payload import decoded
 
 _DENIED: Final = 999
 """Yahoo's own status for clients it blocks [M]."""
 _OK: Final = range(200, 300)
+_BLOCKED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, _DENIED})
+_WORDS: Final = b"too many requests"
+_HEAD: Final = 1_000
+"""The words stand in the beginning: alone, or as the title of a page."""
 
 
 class Complaint(NamedTuple):
@@ -51,11 +55,21 @@ def _cannot(text: str) -> ProviderError:
 
 
 _ANY: Final = re.compile("")
+_SAID: Final = re.compile(r"\S")
+"""A page that is not there is no word about a symbol."""
 COMPLAINTS: Final = (
     Complaint(
-        frozenset({HTTPStatus.BAD_REQUEST}), re.compile("^Data doesn't exist"), None
+        frozenset(
+            {
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.NOT_FOUND,
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+            }
+        ),
+        re.compile("^Data doesn't exist"),
+        None,
     ),
-    Complaint(frozenset({HTTPStatus.NOT_FOUND}), _ANY, _unknown),
+    Complaint(frozenset({HTTPStatus.NOT_FOUND}), _SAID, _unknown),
     Complaint(frozenset({HTTPStatus.UNAUTHORIZED}), _ANY, _session),
     Complaint(
         frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}),
@@ -72,32 +86,40 @@ COMPLAINTS: Final = (
 
 def check(response: HttpResponse) -> None:
     """Raise the classified error if the answer is a complaint."""
-    if response.status in _OK and response.body[:20].lstrip().startswith(b'{"chart"'):
-        if b'"error":null' in response.body[-40:]:
-            return
-    elif b"Too Many Requests" in response.body[:200] or response.status in {
-        HTTPStatus.FORBIDDEN,
-        _DENIED,
-    }:
-        raise QuotaExhaustedError(
-            f"yahoo refuses more requests (HTTP {response.status})",
-            provider=NAME,
-            window="unpublished",
-            retry_after_seconds=retry_after_seconds(response),
-        )
+    if (
+        response.status in _OK
+        and response.body[:20].lstrip().startswith(b'{"chart"')
+        and b'"error":null' in response.body[-40:]
+    ):
+        return
+    check_blocked(response)
+    if response.status == HTTPStatus.FORBIDDEN:
+        raise _blocked(response)
     description = _description(response)
     for complaint in COMPLAINTS:
         if response.status in complaint.statuses and complaint.pattern.search(
             description
         ):
-            if complaint.meaning is not None and (
-                description or response.status != HTTPStatus.OK
-            ):
-                raise complaint.meaning(description[:200])
             if complaint.meaning is None:
                 return
+            raise complaint.meaning(description[:200])
     check_status(NAME, response)
     check_not_html(NAME, response)
+
+
+def check_blocked(response: HttpResponse) -> None:
+    """Raise ``QuotaExhaustedError`` if Yahoo wants no more requests, of any kind."""
+    if response.status in _BLOCKED or _WORDS in response.body[:_HEAD].lower():
+        raise _blocked(response)
+
+
+def _blocked(response: HttpResponse) -> ProviderError:
+    return QuotaExhaustedError(
+        f"yahoo refuses more requests (HTTP {response.status})",
+        provider=NAME,
+        window="unpublished",
+        retry_after_seconds=retry_after_seconds(response),
+    )
 
 
 def _description(response: HttpResponse) -> str:

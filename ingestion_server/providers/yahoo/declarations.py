@@ -72,6 +72,14 @@ Yahoo's names of the intervals it serves well.
 
 Its 30m is unreliable upstream [S], so the house makes those bars of 15m.
 """
+HISTORY_CODE: Final = CODES[Interval.DAY_1]
+"""Interval of the chart that tells the actions: dividends need daily closes."""
+
+
+def granularity(code: str) -> str:
+    """Return the one name of an interval that has two."""
+    return "1h" if code == "60m" else code
+
 
 _LISTED: Final = frozenset({AssetClass.EQUITY})
 _OTHERS: Final = frozenset(

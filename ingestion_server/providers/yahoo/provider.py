@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final, final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -28,13 +28,15 @@ from ingestion_server.providers.yahoo import (
     chart,
     complaints,
     declarations,
+    payload,
     requests,
     session,
     symbols,
 )
 
 _CHART_PATH: Final = "/v8/finance/chart/"
-_GRANULARITIES: Final = {"60m": "1h"}
+_DISTINCT: Final = frozenset({"symbols", "q", "date", "modules"})
+"""Parameters by which pages of one path differ."""
 _USER_AGENT: Final = "Mozilla/5.0"
 """The clients' default names are refused outright [I]."""
 
@@ -57,6 +59,11 @@ class Yahoo:
         """Return Yahoo's symbol, or None if it has none."""
         return symbols.spelling(instrument)
 
+    def names_unit(self, instrument: Instrument) -> bool:
+        """Tell that the unit is always named."""
+        del instrument
+        return True
+
     def bar_requests(self, ask: BarAsk) -> Sequence[HttpRequest]:
         """Return the requests whose pages cover the span."""
         return requests.bar_requests(ask)
@@ -78,22 +85,25 @@ class Yahoo:
         self, responses: Sequence[HttpResponse], instrument: Instrument
     ) -> CorporateActions:
         """Read the whole history's actions."""
-        del instrument
-        return actions.read_actions(responses[0])
+        return actions.read_actions(responses[0], instrument)
 
     def sign(self, request: HttpRequest, credentials: Credentials) -> HttpRequest:
-        """Add cookie and crumb, once there are any."""
+        """Add cookie and crumb, once there are any; a greeting brings its own."""
         headers = (*request.headers, ("User-Agent", _USER_AGENT))
         params = request.params
-        if credentials.cookies and not any(name == "Cookie" for name, _ in headers):
-            headers += (("Cookie", session.cookie_header(credentials.cookies)),)
-        if credentials.crumb and request.feature != "session":
-            params += (("crumb", credentials.crumb),)
+        if request.feature != session.FEATURE:
+            if credentials.cookies:
+                headers += (("Cookie", session.cookie_header(credentials.cookies)),)
+            if credentials.crumb:
+                params += (("crumb", credentials.crumb),)
         return msgspec.structs.replace(request, headers=headers, params=params)
 
     def check(self, request: HttpRequest, response: HttpResponse) -> None:
         """Raise the classified error if the answer is a complaint."""
-        if request.feature != "session":
+        if request.feature == session.FEATURE:
+            # What else a page of the greeting may be, the greeting judges itself.
+            complaints.check_blocked(response)
+        else:
             complaints.check(response)
 
     def greet(self, credentials: Credentials) -> session.Exchange:
@@ -103,11 +113,14 @@ class Yahoo:
 
     def identity(self, url: str, body: bytes) -> Identity | None:
         """Say which chart a url means; a missing symbol is read from the body."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
         if parts.hostname not in self.hosts and url:
             return None
         if url and not parts.path.startswith(_CHART_PATH):
-            return _page_identity(parts.path)
+            return _page_identity(parts)
         symbol = unquote(parts.path.removeprefix(_CHART_PATH))
         interval = parse_qs(parts.query).get("interval", [""])[0]
         if not symbol or not interval:
@@ -116,19 +129,17 @@ class Yahoo:
             interval = interval or (meta.data_granularity if meta else None) or ""
         if not symbol or not interval:
             return None
-        interval = _GRANULARITIES.get(interval, interval)
+        interval = declarations.granularity(interval)
         return Identity(
-            frozenset(
-                {("chart", _canonical(symbol)), ("interval", interval)},
-            )
+            frozenset({("chart", _canonical(symbol)), ("interval", interval)})
         )
 
     def body_span(self, url: str, body: bytes) -> Span | None:
         """Return the time from the first to after the last row of a chart."""
         del url
         try:
-            result = chart.single_result(chart.decoded(body))
-            rows = None if result is None else chart.read_rows(result, None)
+            result = payload.single_result(payload.decoded(body))
+            rows = None if result is None else chart.read_rows(result)
         except ProviderError:
             return None
         if rows is None or not len(rows.stamps_ns):
@@ -140,14 +151,21 @@ def _canonical(symbol: str) -> str:
     return symbols.spelling(symbols.instrument_of(symbol)) or symbol.upper()
 
 
-def _page_identity(path: str) -> Identity | None:
+def _page_identity(parts: SplitResult) -> Identity | None:
     """Other pages mean what their path says; those without data are left out."""
-    return Identity(frozenset({("path", path)})) if len(path) > 1 else None
+    if len(parts.path) <= 1:
+        return None
+    query = parse_qsl(parts.query)
+    return Identity(
+        frozenset(
+            {("path", parts.path), *(pair for pair in query if pair[0] in _DISTINCT)}
+        )
+    )
 
 
-def _meta(body: bytes) -> chart.Meta | None:
+def _meta(body: bytes) -> payload.Meta | None:
     try:
-        result = chart.single_result(chart.decoded(body))
+        result = payload.single_result(payload.decoded(body))
     except MalformedPayloadError:
         return None
     return None if result is None else result.meta

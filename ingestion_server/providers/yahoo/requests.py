@@ -18,14 +18,15 @@ from ingestion_server.ports.provider import BarAsk
 from ingestion_server.providers.yahoo.declarations import (
     CHART_URL,
     CODES,
+    HISTORY_CODE,
     LONGEST_REQUEST_SECONDS,
     NAME,
     OLDEST_SECONDS,
 )
 from ingestion_server.providers.yahoo.symbols import spelling
 
-_EARLIEST_SECONDS: Final = -5_000_000_000
-"""Some years before the oldest bar that was seen (IBM, 1962)."""
+_EARLIEST_SECONDS: Final = -2_208_988_800
+"""1900: well before the oldest bar that was seen (IBM, 1962)."""
 _ZONES: Final = {
     AssetClass.FX: "Europe/London",
     AssetClass.CRYPTO: "UTC",
@@ -42,6 +43,11 @@ def bar_requests(ask: BarAsk) -> tuple[HttpRequest, ...]:
     if oldest is not None:
         reach = ask.now_ns - int(oldest * SECOND_NS) + _AGE_MARGIN_NS
         span = Span(max(span.start_ns, reach), span.end_ns)
+    # In whole seconds, or rounding would lengthen requests that are cut to measure.
+    span = Span(
+        max(span.start_ns // SECOND_NS, _EARLIEST_SECONDS) * SECOND_NS,
+        -(-span.end_ns // SECOND_NS) * SECOND_NS,
+    )
     longest = LONGEST_REQUEST_SECONDS.get(ask.interval)
     step = int(longest * SECOND_NS) if longest else span.end_ns - span.start_ns
     requests = []
@@ -61,7 +67,7 @@ def history_request(instrument: Instrument, now_ns: int) -> HttpRequest:
         (
             ("period1", str(_EARLIEST_SECONDS)),
             ("period2", str(now_ns // SECOND_NS + 1)),
-            ("interval", "1d"),
+            ("interval", HISTORY_CODE),
             ("includePrePost", "false"),
             ("events", "div|split"),
         ),
@@ -77,7 +83,7 @@ def _chart(ask: BarAsk, span: Span) -> HttpRequest:
         CHART_URL + _encoded(ask.instrument),
         (
             ("period1", str(span.start_ns // SECOND_NS)),
-            ("period2", str(-(-span.end_ns // SECOND_NS))),
+            ("period2", str(span.end_ns // SECOND_NS)),
             ("interval", CODES[ask.interval]),
             ("includePrePost", "true" if extended else "false"),
         ),
@@ -111,7 +117,8 @@ def _stamps(ask: BarAsk) -> Span:
         [first, label_ends(np.array([last], np.int64), ask.interval)[0]], np.int64
     )
     venue = ask.instrument.venue
-    zone = venue.zone if venue else _ZONES.get(ask.instrument.asset_class)
+    # Futures are stamped by New York wherever they trade.
+    zone = _ZONES.get(ask.instrument.asset_class) or (venue.zone if venue else None)
     if zone is None:
         return Span(int(days[0]) - DAY_NS, int(days[1]) + DAY_NS)
     start, end = utc_from_local(days, zone)

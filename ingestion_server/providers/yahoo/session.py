@@ -8,10 +8,12 @@ yields none, the consent pages of the EU. Both were recorded [R].
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Generator
 from html import unescape
+from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from ingestion_server.domain.errors import CredentialsRefusedError
 from ingestion_server.ports.http import HttpRequest, HttpResponse
@@ -24,15 +26,20 @@ from ingestion_server.providers.yahoo.declarations import (
     NAME,
 )
 
+FEATURE: Final = "session"
+"""Marks the requests of a greeting."""
 Exchange = Generator[HttpRequest, HttpResponse, Credentials]
 
 _CRUMB: Final = re.compile(rb"[A-Za-z0-9._/~+=-]{8,20}")
 _FIELD: Final = re.compile(
-    r'<input type="hidden" name="(\w{1,40})" value="([^"]{0,400})"'
+    r'<input type="hidden" name="(\w{1,40})" value="([^"]{0,4000})"', re.ASCII
 )
-_COOKIE: Final = re.compile(r"([\w.-]{1,64})=([^;\s,]{0,4096})")
+_COOKIE: Final = re.compile(r"([\w.-]{1,64})=([!-+\--:<-~]{0,4096})", re.ASCII)
+_DELETED: Final = re.compile(r";\s*max-age=(0|-\d+)\s*(;|$)", re.IGNORECASE)
 _MOST_HOPS: Final = 10
 _REDIRECTS: Final = range(300, 400)
+_PRINTABLE: Final = string.ascii_letters + string.digits + string.punctuation
+_AGREED: Final = ("agree", "agree")
 
 
 def greet() -> Exchange:
@@ -49,7 +56,7 @@ def greet() -> Exchange:
             continue
         reply = yield _request(CRUMB_URL, cookies)
         crumb = reply.body.strip()
-        if reply.status == 200 and _CRUMB.fullmatch(crumb):  # noqa: PLR2004 - HTTP OK
+        if reply.status == HTTPStatus.OK and _CRUMB.fullmatch(crumb):
             return Credentials(
                 crumb=crumb.decode("ascii"), cookies=tuple(cookies.items())
             )
@@ -60,7 +67,7 @@ def greet() -> Exchange:
 
 def _short_way() -> Generator[HttpRequest, HttpResponse, dict[str, str]]:
     reply = yield _request(COOKIE_URL, {})
-    return _cookies(reply)
+    return _with_cookies({}, reply)
 
 
 def _consent() -> Generator[HttpRequest, HttpResponse, dict[str, str]]:
@@ -70,26 +77,45 @@ def _consent() -> Generator[HttpRequest, HttpResponse, dict[str, str]]:
     submitted = False
     for _ in range(_MOST_HOPS):
         reply = yield request
-        cookies |= _cookies(reply)
+        cookies = _with_cookies(cookies, reply)
         location = reply.headers.get("location", "")
+        if submitted and "A3" in cookies:
+            break
         if reply.status in _REDIRECTS and location:
-            target = urljoin(_plain(request), location)
-            # A relative hop of a simulator keeps the host of the page before.
-            if urlsplit(target).hostname not in HOSTS:
-                target = urljoin(_plain(request), _path(location))
+            target = _target(request, location)
+            if target is None:
+                break
             request = _request(target, cookies)
         elif b"csrfToken" in reply.body and not submitted:
             submitted = True
             fields = _FIELD.findall(reply.body.decode("utf-8", "replace"))
             form = [(name, unescape(value)) for name, value in fields]
+            # The button's name goes twice [R].
             request = _request(
-                _plain(request), cookies, form=(*form, ("agree", "agree"))
+                request.full_url, cookies, form=(*form, _AGREED, _AGREED)
             )
         else:
             break
-        if "A3" in cookies and submitted:
-            break
     return cookies
+
+
+def _target(request: HttpRequest, location: str) -> str | None:
+    """
+    Return where a redirect leads, always on one of the vendor's hosts, by https.
+
+    Of a foreign host (a simulator names itself) only the path is followed, on the
+    host of the page before, so that no cookie goes astray. None if it is no url.
+    """
+    here = urlsplit(request.full_url)
+    try:
+        plain = quote(location.strip(), safe=_PRINTABLE, errors="surrogateescape")
+        there = urlsplit(urljoin(request.full_url, plain))
+        host = there.hostname
+    except ValueError:
+        return None
+    netloc = host if host in HOSTS else here.netloc
+    query = f"?{there.query}" if there.query else ""
+    return f"https://{netloc}/{there.path.lstrip('/')}{query}"
 
 
 def _request(
@@ -104,7 +130,7 @@ def _request(
         method="POST" if form else "GET",
         headers=headers,
         form=form,
-        feature="session",
+        feature=FEATURE,
         follow_redirects=False,
     )
 
@@ -114,19 +140,15 @@ def cookie_header(cookies: tuple[tuple[str, str], ...]) -> str:
     return "; ".join(f"{name}={value}" for name, value in cookies)
 
 
-def _cookies(reply: HttpResponse) -> dict[str, str]:
-    """Return the cookies an answer sets, one header line per cookie."""
-    found = {}
+def _with_cookies(known: dict[str, str], reply: HttpResponse) -> dict[str, str]:
+    """Return the cookies after an answer that sets or deletes some, one a line."""
+    cookies = dict(known)
     for line in reply.headers.get("set-cookie", "").split("\n"):
-        if match := _COOKIE.match(line.strip()):
-            found[match[1]] = match[2]
-    return found
-
-
-def _plain(request: HttpRequest) -> str:
-    return request.full_url
-
-
-def _path(location: str) -> str:
-    parts = urlsplit(location)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+        match = _COOKIE.match(line.strip())
+        if match is None:
+            continue
+        if match[2] and not _DELETED.search(line):
+            cookies[match[1]] = match[2]
+        else:
+            cookies.pop(match[1], None)
+    return cookies

@@ -91,7 +91,9 @@ def instrument_of(symbol: str) -> Instrument:
     base, dash, quote = symbol.rpartition("-")
     if dash and quote in FIAT:
         return Instrument(f"{base}/{quote}", AssetClass.CRYPTO)
-    return Instrument(symbol.replace("-", "."), AssetClass.EQUITY, PRIMARY_VENUE)
+    # No symbol of a US listing has a dot, so this is an exchange that we do not know.
+    venue = "" if dot else PRIMARY_VENUE
+    return Instrument(symbol.replace("-", "."), AssetClass.EQUITY, venue)
 
 
 def same(given: str, asked: str) -> bool:

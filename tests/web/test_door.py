@@ -1,0 +1,116 @@
+"""Probes learn whether the server lives and takes calls; others learn little."""
+
+import asyncio
+import errno
+import json
+
+import aiohttp
+import pytest
+
+from ingestion_server.web import Stage, serving
+
+
+async def fetched(
+    port: int, path: str, method: str = "GET"
+) -> tuple[int, str, dict[str, str]]:
+    """Return status, body and headers of a page."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://127.0.0.1:{port}{path}") as reply,
+    ):
+        return reply.status, await reply.text(), dict(reply.headers)
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+async def test_livez_is_ok_at_every_stage(stage: Stage) -> None:
+    async with serving("127.0.0.1:0", lambda: stage) as port:
+        status, body, _ = await fetched(port, "/livez")
+
+    assert (status, body) == (200, "ok")
+
+
+async def test_readyz_follows_the_stage() -> None:
+    stage = Stage.STARTING
+    told = []
+
+    async with serving("127.0.0.1:0", lambda: stage) as port:
+        for stage in (Stage.STARTING, Stage.READY, Stage.STOPPING):  # noqa: B007
+            status, body, _ = await fetched(port, "/readyz")
+            told.append((status, json.loads(body)))
+
+    assert told == [
+        (503, {"status": "starting"}),
+        (200, {"status": "ready"}),
+        (503, {"status": "stopping"}),
+    ]
+
+
+async def test_what_is_not_there_is_told_in_json() -> None:
+    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        unknown, body, headers = await fetched(port, "/admin")
+        forbidden, _, allowed = await fetched(port, "/livez", "POST")
+
+    assert unknown == 404
+    assert json.loads(body) == {"error": "Not Found"}
+    assert headers["Content-Type"].startswith("application/json")
+    assert forbidden == 405
+    assert allowed["Allow"] == "GET,HEAD"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/nothing"])
+async def test_every_answer_tells_browsers_to_do_little(path: str) -> None:
+    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        _, _, headers = await fetched(port, path)
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Server"] == "ingestion-server"
+
+
+async def test_a_long_request_line_is_refused() -> None:
+    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        status, _, _ = await fetched(port, "/livez?" + "x" * 8000)
+
+    assert status == 400
+
+
+async def test_a_taken_port_is_told_with_its_address() -> None:
+    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        with pytest.raises(OSError, match=rf"127\.0\.0\.1:{port} .*is taken") as caught:
+            async with serving(f"127.0.0.1:{port}", lambda: Stage.READY):
+                pass
+
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+async def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0"):
+        async with serving("192.0.2.1:0", lambda: Stage.READY):
+            pass
+
+
+async def test_an_open_connection_does_not_hold_up_the_end() -> None:
+    async with asyncio.timeout(5):
+        async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"ok")
+        end = await reader.read()
+        writer.close()
+
+    assert end == b""
+
+
+async def test_ipv6_is_served() -> None:
+    try:
+        async with serving("[::1]:0", lambda: Stage.READY) as port:
+            reader, writer = await asyncio.open_connection("::1", port)
+            writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+
+    assert answer.endswith(b"ok")
