@@ -89,7 +89,7 @@ def vendors(settings: Settings, sandbox_url: str = "") -> tuple[Target, ...]:
         return (Target("sandbox", sandbox_url, direct=True),)
     chosen = settings.providers
     urls = {
-        alpha_vantage.NAME: chosen.alpha_vantage.base_url or alpha_vantage.QUERY_URL,
+        alpha_vantage.NAME: alpha_vantage.QUERY_URL,
         yahoo.NAME: yahoo.CHART_URL,
     }
     return tuple(

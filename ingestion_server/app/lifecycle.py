@@ -25,6 +25,8 @@ from ingestion_server.web import Stage, serving
 
 _log: Final = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_FLUSH_SECONDS: Final = 0.5
+"""What the last answers may take to leave; a `Watch` that never ends takes it all."""
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -132,9 +134,19 @@ async def _warm(house: Joined) -> None:
 
 async def _drain(server: GrpcServer, door: Door, seconds: float) -> None:
     """Say NOT_SERVING, let nobody in, and let those inside finish for a while."""
-    await server.stopping()
-    door.close()
-    await server.server.stop(seconds)
+    grace = 0.0
+    try:
+        await server.stopping()
+        door.close()
+        # Not stop(seconds): that also waits for streams that end only with us, such as
+        # every client's watch over our health.
+        async with asyncio.timeout(seconds):
+            await door.left()
+        grace = _FLUSH_SECONDS
+    except TimeoutError:
+        _log.warning("calls that took longer than %g s are ended", seconds)
+    finally:
+        await server.server.stop(grace)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

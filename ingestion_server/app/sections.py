@@ -19,7 +19,6 @@ from ingestion_server.app.words import (
     Separated,
     Unique,
     Unset,
-    Url,
 )
 
 VendorId = Literal["alpha_vantage", "yahoo"]
@@ -140,8 +139,6 @@ class AlphaVantageSettings(Section):
 
     By default it is ``free``; with the sandbox, what that is set to.
     """
-    base_url: Annotated[Url | None, Unset("its own host")] = None
-    """Where it is asked instead of its own host."""
     intraday_label: IntradayLabel = "start"
     """Which end of a bar its stamp names, where a page does not show it."""
 

@@ -78,7 +78,6 @@ async def joined(
     *,
     clock: Clock | None = None,
     hooks: Sequence[OnCall] = (),
-    sandbox_port: int = 0,
 ) -> AsyncIterator[Joined]:
     """
     Build the rooms below the doors, and take them down again.
@@ -96,9 +95,7 @@ async def joined(
         )
         url = mode.sandbox_url
         if mode.sandbox:
-            url = await stack.enter_async_context(
-                _sandbox(settings, calendars, clock, sandbox_port)
-            )
+            url = await stack.enter_async_context(_sandbox(settings, calendars, clock))
         transport = await _transport(stack, settings, mode, url, providers, clock)
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
@@ -109,7 +106,7 @@ async def joined(
         fetcher = Fetcher(
             vendors, listing, calendars=calendars, transport=transport, clock=clock
         )
-        yield Joined(fetcher, calendars, url if mode.simulated else "")
+        yield Joined(fetcher, calendars, url if mode.sandbox else "")
 
 
 def _providers(settings: Settings) -> Sequence[Provider]:
@@ -119,20 +116,14 @@ def _providers(settings: Settings) -> Sequence[Provider]:
 
 @asynccontextmanager
 async def _sandbox(
-    settings: Settings, calendars: ComputedCalendars, clock: Clock, port: int
+    settings: Settings, calendars: ComputedCalendars, clock: Clock
 ) -> AsyncIterator[str]:
     # Not on the way of a server that asks real vendors.
     from ingestion_server import sandbox  # noqa: PLC0415
 
-    options = sandbox.SandboxOptions(
-        seed=settings.sandbox.seed,
-        alpha_vantage_plan=settings.sandbox.alpha_vantage_plan,
-        free_full=settings.sandbox.free_full,
-        alpha_vantage_label=settings.sandbox.alpha_vantage_label,
-        yahoo_per_second=settings.sandbox.yahoo_per_second,
-    )
+    options = sandbox.SandboxOptions(**settings.sandbox.model_dump())
     async with sandbox.running(
-        options, sessions=calendars, now_ns=clock.now_ns, port=port
+        options, sessions=calendars, now_ns=clock.now_ns
     ) as running:
         yield running.url
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -54,20 +53,6 @@ def _address(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.username is not None
-        or parts.query
-        or parts.fragment
-        or parts.port == 0
-    ):
-        raise ValueError("not a base url")
-    return text
-
-
 def _home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -106,12 +91,6 @@ Address = Annotated[
     str, AfterValidator(_address), Expected("HOST:PORT, such as 127.0.0.1:50051")
 ]
 """Where a door is; port 0 takes a free one."""
-Url = Annotated[
-    str,
-    AfterValidator(_url),
-    Expected("an http or https url without user, query and fragment"),
-]
-"""Where something else is."""
 Key = Annotated[SecretStr, AfterValidator(_key), Expected("a key, without blanks")]
 """What a vendor knows us by; never shown."""
 Place = Annotated[Path, AfterValidator(_home)]

@@ -76,6 +76,11 @@ def serve(  # noqa: PLR0913 - one parameter per option of the command line
     """
     if sum((sandbox, bool(sandbox_url), replay is not None)) > 1:
         _stop("choose one of --sandbox, --sandbox-url and --replay", Exit.USAGE)
+    if sandbox_url and not sandbox_url.startswith(("http://", "https://")):
+        _stop(
+            f"--sandbox-url {sandbox_url}: expected for example http://127.0.0.1:9000",
+            Exit.USAGE,
+        )
     if record is not None and replay is not None:
         _stop("--record and --replay exclude each other", Exit.USAGE)
     chosen: dict[str, dict[str, object]] = {"grpc": {}, "http": {}, "state": {}}

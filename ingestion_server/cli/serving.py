@@ -6,19 +6,20 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
 
 from ingestion_server.app import lifecycle
 from ingestion_server.app.settings import Settings, SettingsError, load_settings
 from ingestion_server.app.wiring import Mode
-from ingestion_server.cli import failure, render
 from ingestion_server.cli.exits import Exit
-from ingestion_server.client import Client, IngestionClientError
 from ingestion_server.telemetry.logs import configure_logging
+
+_NAME: Final = "ingestion-server"
+_USUAL_TARGET: Final = "127.0.0.1:50051"
+"""What `fetch` asks unless it is told otherwise."""
 
 
 def serve(
@@ -38,7 +39,7 @@ def serve(
         typer.echo(str(error), err=True)
         raise typer.Exit(Exit.USAGE) from error
     except (OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(_told(error), err=True)
         raise typer.Exit(Exit.CONFIGURATION) from error
 
 
@@ -61,9 +62,22 @@ def _announce(addresses: lifecycle.Addresses) -> None:
     print(f"SERVING grpc={addresses.grpc} http={addresses.http}", flush=True)  # noqa: T201 - for scripts
 
 
+def _told(error: OSError | ValueError) -> str:
+    """Return the words of an error, without the number of the system's."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
 async def _show_first(addresses: lifecycle.Addresses, symbol: str) -> None:
+    # A server that shows nothing has no need of tables and of its own client.
+    from rich.console import Console  # noqa: PLC0415
+
+    from ingestion_server.cli import failure, render  # noqa: PLC0415
+    from ingestion_server.client import Client, IngestionClientError  # noqa: PLC0415
+
     console = Console()
-    console.print(f"\nFetching {symbol} through {addresses.grpc} …")
+    console.print(f"\nFetching {symbol} through {addresses.grpc} …", highlight=False)
     try:
         async with Client(addresses.grpc) as client:
             render.show(console, await client.fetch(symbol, limit=10))
@@ -73,13 +87,27 @@ async def _show_first(addresses: lifecycle.Addresses, symbol: str) -> None:
 
 
 def _hints(target: str, symbol: str) -> str:
+    command, where = _command(), f" --target {target}"
+    if target == _USUAL_TARGET:
+        where = ""
     service = "marketdata.ingestion.v1.IngestionService/Fetch"
     return (
         "\nTry in another terminal:\n"
-        f"  .venv/bin/ingestion-server fetch {symbol} --chart --target {target}\n"
-        f"  .venv/bin/ingestion-server fetch BTC/USD --interval 1h --json "
-        f"--target {target}\n"
-        "  buf curl --protocol grpc --http2-prior-knowledge "
+        f"  {command} fetch {symbol} --chart{where}\n"
+        f"  {command} fetch BTC/USD --interval 1h --json{where}\n"
+        f"  {_buf()} curl --protocol grpc --http2-prior-knowledge "
         f'-d \'{{"symbol":"{symbol}"}}\' http://{target}/{service}\n'
         "\nCtrl-C stops the server."
     )
+
+
+def _command() -> str:
+    """Return how this program was called, as it can be called again."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == _NAME else _NAME
+
+
+def _buf() -> str:
+    """Return how buf can be called; `make test` puts one beside us."""
+    beside = Path(_command()).with_name("buf")
+    return str(beside) if beside.is_file() else "buf"

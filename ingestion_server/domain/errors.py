@@ -172,6 +172,8 @@ class QuotaExhaustedError(ProviderError):
         )
         self.window = window
         """Name of the window that is used up, for example ``day``."""
+        self.others: tuple[QuotaExhaustedError, ...] = ()
+        """The other vendors' windows that are used up as well."""
 
     @override
     def facts(self) -> dict[str, str]:

@@ -58,6 +58,8 @@ def sound(series: BarSeries, provider: str) -> tuple[BarSeries, list[QualityFlag
         for name in prices
         if name not in present and not empty.all()
     ]
+    if not empty.all() and (series.volume is None or np.isnan(series.volume).all()):
+        flags.append(QualityFlag(FlagKind.FIELD_ABSENT, f"{provider} gives no volume"))
     wrong = np.zeros(len(series), np.bool_)
     for reason, bad in _contradictions(series, present).items():
         flags.extend(

@@ -55,8 +55,9 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
 
     broken = bool(those(*_TRANSIENT))
     chosen: IngestionError
-    if len(those(QuotaExhaustedError)) == len(able):
-        chosen = min(able, key=_wait)
+    out = [error for error in able if isinstance(error, QuotaExhaustedError)]
+    if len(out) == len(able):
+        chosen = _exhausted(out)
     elif len(those(*_REFUSALS)) == len(able):
         chosen = able[0]
     elif (unknown := those(SymbolUnknownError)) and not broken:
@@ -84,6 +85,13 @@ def _of_one(error: ProviderError, symbol: str) -> IngestionError:
             retry_after_seconds=_earliest([error]),
         )
     return error
+
+
+def _exhausted(errors: Sequence[QuotaExhaustedError]) -> QuotaExhaustedError:
+    """Return the error of the vendor that comes back first; it names the others."""
+    first, *others = sorted(errors, key=_wait)
+    first.others = tuple(others)
+    return first
 
 
 def _unknown(errors: Sequence[ProviderError], symbol: str) -> IngestionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
@@ -34,10 +35,16 @@ class Door:
         self._most_calls = most_calls
         self._inside = 0
         self._closed = False
+        self._left = asyncio.Event()
 
     def close(self) -> None:
         """Let nobody in any more; who is inside finishes."""
         self._closed = True
+        self._tell_if_left()
+
+    async def left(self) -> None:
+        """Wait until the door is closed and nobody is inside."""
+        await self._left.wait()
 
     @asynccontextmanager
     async def call(self, context: Context) -> AsyncIterator[str]:
@@ -50,6 +57,7 @@ class Door:
                 yield request_id
             finally:
                 self._inside -= 1
+                self._tell_if_left()
         except IngestionError as error:
             status = status_of(error)
         except Exception as error:
@@ -73,6 +81,10 @@ class Door:
             status.message,
             trailing_metadata=tuple(trailers),
         )
+
+    def _tell_if_left(self) -> None:
+        if self._closed and not self._inside:
+            self._left.set()
 
     def _check(self) -> None:
         if self._closed:

@@ -108,11 +108,12 @@ def _details(error: errors.IngestionError) -> Iterator[Message]:
             yield error_details_pb2.QuotaFailure(
                 violations=[
                     error_details_pb2.QuotaFailure.Violation(
-                        subject=f"provider:{error.provider}",
-                        description=f"window {error.window}: {error.message}"[
+                        subject=f"provider:{out.provider}",
+                        description=f"window {out.window}: {out.message}"[
                             :_LONGEST_FACT
                         ],
                     )
+                    for out in (error, *error.others)
                 ]
             )
         case errors.SymbolUnknownError():

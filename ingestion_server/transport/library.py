@@ -73,16 +73,17 @@ def closest(recordings: Sequence[Recording], asked: Span | None) -> Recording | 
     """
     Return the recording that covers most of the asked time; None of none.
 
-    Where none covers any of it, the nearest in time; among equals the latest. A
+    Who asks for no time wants all there is, so the longest answers. Where none covers any of it, the nearest in time; among equals the latest. A
     recording without a time (a complaint, say) is the last resort.
     """
 
     def rank(recording: Recording) -> tuple[bool, bool, int, int, str]:
         overlap = 0
-        if recording.span is not None and asked is not None:
-            start = max(recording.span.start_ns, asked.start_ns)
+        if recording.span is not None:
+            wanted = asked or recording.span
+            start = max(recording.span.start_ns, wanted.start_ns)
             # Below zero it is the distance, with its sign turned.
-            overlap = min(recording.span.end_ns, asked.end_ns) - start
+            overlap = min(recording.span.end_ns, wanted.end_ns) - start
         return (
             recording.span is not None,
             recording.status in _OK,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion_server.app.diagnosis import OUR_NAME, Means, diagnose, vendors
+from ingestion_server.app.diagnosis import OUR_NAME, Means, diagnose
 from ingestion_server.app.findings import (
     Answer,
     Finding,
@@ -350,14 +350,3 @@ def test_a_port_that_may_not_be_used_is_told() -> None:
 
 def test_a_wrong_setting_stops_the_start() -> None:
     assert unfit("log.level: …").verdict is Verdict.FAIL
-
-
-def test_another_base_url_is_asked_at_its_root() -> None:
-    settings = load_settings(
-        environ={
-            "INGESTION_PROVIDERS__ALPHA_VANTAGE__BASE_URL": "http://gate:81/av/query",
-            "INGESTION_PROVIDERS__YAHOO__ENABLED": "false",
-        }
-    )
-
-    assert vendors(settings) == (Target("alpha_vantage", "http://gate:81/"),)

@@ -118,8 +118,6 @@ def test_a_wrong_value_is_told_with_its_key_its_origin_and_what_was_expected() -
         ("PROVIDERS__ORDER", "yahoo,finnhub", "vendors (alpha_vantage, yahoo)"),
         ("PROVIDERS__ORDER", "yahoo,yahoo", "each at most once"),
         ("PROVIDERS__ALPHA_VANTAGE__PLAN", "gold", "one of free, 75, 150"),
-        ("PROVIDERS__ALPHA_VANTAGE__BASE_URL", "ftp://h", "an http or https url"),
-        ("PROVIDERS__ALPHA_VANTAGE__BASE_URL", "http://h:x", "an http or https url"),
         ("LOG__LEVEL", "loud", "one of debug, info, warning, error"),
         ("SANDBOX__SEED", "x", "an integer"),
     ],

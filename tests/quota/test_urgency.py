@@ -21,8 +21,8 @@ async def _reserved(
         order.append(name)
 
 
-async def test_an_urgent_call_passes_those_that_may_wait(clock: ManualClock) -> None:
-    quota = RollingQuota("acme", [SECOND], clock)
+async def test_an_urgent_call_passes_those_that_may_wait() -> None:
+    quota = RollingQuota("acme", [SECOND], ManualClock())
     order: list[str] = []
     await quota.reserve(longest_wait_seconds=0)
 
@@ -34,10 +34,8 @@ async def test_an_urgent_call_passes_those_that_may_wait(clock: ManualClock) -> 
     assert order == ["first", "second", "batch"]
 
 
-async def test_one_that_is_passed_is_told_when_its_turn_comes_too_late(
-    clock: ManualClock,
-) -> None:
-    quota = RollingQuota("acme", [SECOND], clock)
+async def test_one_that_is_passed_is_told_when_its_turn_comes_too_late() -> None:
+    quota = RollingQuota("acme", [SECOND], ManualClock())
     order: list[str] = []
     await quota.reserve(longest_wait_seconds=0)
 
