@@ -24,10 +24,11 @@ from ingestion_server.domain.interval import (
 )
 from ingestion_server.domain.query import Span
 from ingestion_server.domain.sessions import Sessions
-from ingestion_server.domain.zones import utc_from_local
+from ingestion_server.domain.zones import local_from_utc, utc_from_local
 
 _FX_ZONE: Final = "America/New_York"
 _FX_TURN_HOUR: Final = 17
+_FX_MORNING_ZONE: Final = "Europe/London"
 _MONDAY_TO_FRIDAY: Final = 5
 _DECEMBER: Final = 12
 _CHRISTMAS: Final = 25
@@ -190,8 +191,10 @@ def _currency_week(interval: Interval, span: Span) -> Grid:
         turns = utc_from_local(days + _FX_TURN_HOUR * HOUR_NS, _FX_ZONE)
         # The trading day that ends at a turn belongs to that turn's date.
         ends = np.searchsorted(turns, opens, side="right")
-        open_days = _trading_days(days)
-        return Grid(*(times[open_days[ends]] for times in (opens, opens + step)))
+        # Some vendors begin at the turn of Sunday, others on Monday in London.
+        begun = _trading_days(local_from_utc(opens, _FX_MORNING_ZONE))
+        due = begun & _trading_days(days)[ends]
+        return Grid(opens[due], opens[due] + step)
     first, stop = _label_reach(interval, span)
     days = np.arange(first, stop, DAY_NS, dtype=np.int64)
     days = days[_trading_days(days)]

@@ -79,13 +79,13 @@ def _of_the_known(errors: Sequence[ProviderError]) -> list[ProviderError]:
 def answer(progress: Progress) -> BarResult:
     """Return the bars and the truth about them."""
     query, scope, collected = progress.query, progress.scope, progress.collected
-    series, owners = collected.series()
+    series, owners_of_all = collected.series()
     chosen = slice(None)
     if scope.last:
         chosen = slice(max(0, len(series) - scope.last), None)
     elif scope.first:
         chosen = slice(0, scope.first)
-    series, owners = series.take(chosen), owners[chosen]
+    series, owners = series.take(chosen), owners_of_all[chosen]
     flags = list(collected.flags)
     if scope.wanted is None:
         flags.append(
@@ -105,6 +105,14 @@ def answer(progress: Progress) -> BarResult:
             )
         )
     missing = progress.missing()
+    if len(series) < len(owners_of_all):
+        # What lies beyond the limit was not asked for.
+        first_ns, last_ns = series.open_time_ns[[0, -1]]
+        missing = [
+            hole
+            for hole in missing
+            if (hole.start_ns >= first_ns if scope.last else hole.start_ns <= last_ns)
+        ]
     flags.extend(
         QualityFlag(FlagKind.DERIVED, f"{piece.provider}: {piece.derivation}")
         for piece in collected.pieces

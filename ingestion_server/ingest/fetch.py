@@ -16,6 +16,7 @@ from typing import Final
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
     DeadlineExceededError,
+    IngestionError,
     NoDataUnexplainedError,
     ProviderError,
     QuotaExhaustedError,
@@ -105,11 +106,14 @@ class Fetcher:
                     "the deadline passed while asking: " + progress.summary(),
                     attempts=progress.summary(),
                 ) from error
-            progress.attempts.append(
-                Attempt(
-                    progress.pending, Outcome.FAILED, "DEADLINE_EXCEEDED: no time left"
+            if progress.pending:
+                progress.attempts.append(
+                    Attempt(
+                        progress.pending,
+                        Outcome.FAILED,
+                        "DEADLINE_EXCEEDED: no time was left for an answer",
+                    )
                 )
-            )
         no_answer = failure(progress)
         if no_answer is not None:
             raise no_answer
@@ -156,6 +160,12 @@ class Fetcher:
             gaps = progress.gaps()
             if not gaps:
                 return
+            unmixable = progress.unmixable()
+            if unmixable:
+                progress.skipped(
+                    CapabilityMissingError(unmixable, provider=candidate.name)
+                )
+                continue
             others = index + 1 < len(able)
             left = deadline - self._clock.monotonic()
             wait = min(_SHORT_WAIT_SECONDS, left) if others else left
@@ -210,6 +220,7 @@ class Fetcher:
         progress.pending = candidate.name
         started = self._clock.monotonic()
         new = 0
+        error: IngestionError | None
         try:
             piece, error = await desk.bars(task)
         except ProviderError as raised:
@@ -226,7 +237,7 @@ class Fetcher:
                 f"{candidate.name} gave no bars and did not say why",
                 provider=candidate.name,
             )
-        if error is not None:
+        if isinstance(error, ProviderError):
             progress.errors.append(error)
         progress.attempts.append(
             Attempt(
@@ -238,10 +249,12 @@ class Fetcher:
                 calls=allowance.tally.calls,
             )
         )
-        return error
+        if isinstance(error, ProviderError | None):
+            return error
+        raise error
 
 
-def _outcome(new: int, error: ProviderError | None, allowance: Allowance) -> Outcome:
+def _outcome(new: int, error: IngestionError | None, allowance: Allowance) -> Outcome:
     if new:
         return Outcome.SERVED
     if isinstance(error, NoDataUnexplainedError | CapabilityMissingError):

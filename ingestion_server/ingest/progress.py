@@ -91,15 +91,18 @@ class Progress:
         self.errors.append(error)
         self.attempts.append(Attempt(error.provider, Outcome.SKIPPED, reason_of(error)))
 
+    def unmixable(self) -> str:
+        """Return why no other vendor may add to what is there; empty if one may."""
+        fx = self.query.instrument.asset_class is AssetClass.FX
+        if self.collected.pieces and fx and not self.query.interval.intraday:
+            return "days of FX begin at different hours with different vendors"
+        return ""
+
     def unlike(self, piece: Piece) -> str:
         """Return why a piece must not stand beside what is there; empty if it may."""
-        if not self.collected.pieces:
-            return ""
-        instrument = self.query.instrument
-        if instrument.asset_class is AssetClass.FX and not self.query.interval.intraday:
-            return "days of FX begin at different hours with different vendors"
         have, given = self.collected.currency, piece.currency
-        if have == given and (have or instrument.exchange in US_VENUES):
+        known = bool(have) or self.query.instrument.exchange in US_VENUES
+        if not self.collected.pieces or (have == given and known):
             return ""
         return f"prices in {given or 'an unnamed unit'} do not suit {have or 'another'}"
 

@@ -14,7 +14,9 @@ from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.bars import BarSeries, concatenated
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
+    DeadlineExceededError,
     EntitlementMissingError,
+    IngestionError,
     ProviderError,
 )
 from ingestion_server.domain.grid import Grid, grid
@@ -104,7 +106,7 @@ class VendorDesk:
     refusals: Refusals
     monotonic: Callable[[], float]
 
-    async def bars(self, task: Task) -> tuple[Piece | None, ProviderError | None]:
+    async def bars(self, task: Task) -> tuple[Piece | None, IngestionError | None]:
         """
         Return the bars of the gaps, and what went wrong on the way.
 
@@ -112,6 +114,7 @@ class VendorDesk:
 
         Raises:
             ProviderError: Nothing could be had.
+            DeadlineExceededError: Nothing came before the caller's time was over.
 
         """
         adjustment = _wanted_adjustment(task)
@@ -149,7 +152,7 @@ class VendorDesk:
 
     async def _pages(
         self, task: Task, ask: BarAsk
-    ) -> tuple[list[Page], int, ProviderError | None]:
+    ) -> tuple[list[Page], int, IngestionError | None]:
         pages: list[Page] = []
         received_at_ns = 0
         try:
@@ -157,7 +160,7 @@ class VendorDesk:
                 for page, arrived_ns in await self._sent(request, task, ask):
                     pages.append(page)
                     received_at_ns = max(received_at_ns, arrived_ns)
-        except ProviderError as error:
+        except (ProviderError, DeadlineExceededError) as error:
             return pages, received_at_ns, error
         return pages, received_at_ns, None
 

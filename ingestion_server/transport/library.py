@@ -73,8 +73,9 @@ def closest(recordings: Sequence[Recording], asked: Span | None) -> Recording | 
     """
     Return the recording that covers most of the asked time; None of none.
 
-    Who asks for no time wants all there is, so the longest answers. Where none covers any of it, the nearest in time; among equals the latest. A
-    recording without a time (a complaint, say) is the last resort.
+    Who asks for no time wants all there is, so the longest answers. Where none
+    covers any of it, the nearest in time; among equals the latest. A recording
+    without a time (a complaint, say) is the last resort.
     """
 
     def rank(recording: Recording) -> tuple[bool, bool, int, int, str]:

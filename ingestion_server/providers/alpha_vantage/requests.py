@@ -181,7 +181,7 @@ def _request(
             feature=feature,
         )
     kind: _Parameters = () if datatype == "json" else (("datatype", datatype),)
-    return HttpRequest(NAME, QUERY_URL, (*what, *kind), feature=feature)
+    return HttpRequest(NAME, QUERY_URL, (*what, *kind), feature=feature, span=ask.span)
 
 
 def _action(feature: str, what: _Parameters) -> HttpRequest:

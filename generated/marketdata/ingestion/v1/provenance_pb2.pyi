@@ -32,7 +32,7 @@ class _CompletenessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Complete
     COMPLETENESS_PARTIAL: _Completeness.ValueType  # 2
     """Some bars are missing; the field missing names each interval."""
     COMPLETENESS_DEGRADED: _Completeness.ValueType  # 3
-    """Every bar is there, but some are stale or derived from other data."""
+    """Every bar is there, but some are older than the vendor would give now."""
 
 class Completeness(_Completeness, metaclass=_CompletenessEnumTypeWrapper):
     """Completeness says whether everything that was asked for is there."""
@@ -44,7 +44,7 @@ COMPLETENESS_COMPLETE: Completeness.ValueType  # 1
 COMPLETENESS_PARTIAL: Completeness.ValueType  # 2
 """Some bars are missing; the field missing names each interval."""
 COMPLETENESS_DEGRADED: Completeness.ValueType  # 3
-"""Every bar is there, but some are stale or derived from other data."""
+"""Every bar is there, but some are older than the vendor would give now."""
 Global___Completeness: _TypeAlias = Completeness  # noqa: Y015
 
 class _AttemptOutcome:
