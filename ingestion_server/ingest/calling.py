@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, final
 
-from ingestion_server.domain.errors import SessionExpiredError
+from ingestion_server.domain.errors import (
+    ProviderUnavailableError,
+    SessionExpiredError,
+)
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Transport
 from ingestion_server.ports.policy import Call, CallTally, Send
 from ingestion_server.ports.provider import Credentials, Provider
@@ -113,9 +116,12 @@ class Exchange:
             try:
                 request = next(exchange)
                 while True:
-                    request = exchange.send(
-                        await self._read(request, _as_it_is, allowance)
-                    )
+                    try:
+                        response = await self._read(request, _as_it_is, allowance)
+                    except ProviderUnavailableError as error:
+                        request = exchange.throw(error)
+                    else:
+                        request = exchange.send(response)
             except StopIteration as done:
                 self._credentials = done.value
 

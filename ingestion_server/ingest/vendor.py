@@ -268,7 +268,8 @@ class VendorDesk:
             given=task.recipe.adjustment,
             wanted=adjustment,
             days_ns=_session_days(series.open_time_ns, task),
-            basis_ns=received_at_ns,
+            # An action takes effect on the exchange's date, not on that of London.
+            basis_ns=int(_local_days(np.array([received_at_ns]), task)[0]),
         )
 
     def _piece(
@@ -345,8 +346,10 @@ def _clipped(series: BarSeries, gaps: Sequence[Span]) -> BarSeries:
 
 
 def _session_days(times_ns: Times, task: Task) -> Times:
-    if not task.recipe.interval.intraday:
-        return times_ns
+    return _local_days(times_ns, task) if task.recipe.interval.intraday else times_ns
+
+
+def _local_days(times_ns: Times, task: Task) -> Times:
     venue = task.query.instrument.venue
     zone = "UTC" if venue is None else venue.zone
     return day_labels(local_from_utc(times_ns, zone))

@@ -204,7 +204,12 @@ class Provider(Protocol):
     def greet(
         self, credentials: Credentials
     ) -> Generator[HttpRequest, HttpResponse, Credentials] | None:
-        """Return the exchange that yields fresh credentials; None if there is none."""
+        """
+        Return the exchange that yields fresh credentials; None if there is none.
+
+        It is sent each answer; a request that could not be answered is thrown in as
+        ``ProviderUnavailableError``.
+        """
         ...
 
     def identity(self, url: str, body: bytes) -> Identity | None:

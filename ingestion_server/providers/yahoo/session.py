@@ -15,7 +15,10 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-from ingestion_server.domain.errors import CredentialsRefusedError
+from ingestion_server.domain.errors import (
+    CredentialsRefusedError,
+    ProviderUnavailableError,
+)
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import Credentials
 from ingestion_server.providers.yahoo.declarations import (
@@ -46,15 +49,21 @@ def greet() -> Exchange:
     """
     Return the exchange that yields a cookie and its crumb.
 
+    A request that failed is told by throwing ``ProviderUnavailableError``.
+
     Raises:
         CredentialsRefusedError: Neither way led to a crumb.
 
     """
     for way in (_short_way, _consent):
-        cookies = yield from way()
-        if "A3" not in cookies:
+        try:
+            cookies = yield from way()
+            if "A3" not in cookies:
+                continue
+            reply = yield _request(CRUMB_URL, cookies)
+        except ProviderUnavailableError:
+            # A host that cannot be reached closes one way, not the other.
             continue
-        reply = yield _request(CRUMB_URL, cookies)
         crumb = reply.body.strip()
         if reply.status == HTTPStatus.OK and _CRUMB.fullmatch(crumb):
             return Credentials(
