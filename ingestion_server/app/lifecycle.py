@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import msgspec
 
 from ingestion_server.app.settings import Settings
 from ingestion_server.app.wiring import Joined, Mode, joined
+from ingestion_server.app.words import host_and_port
 from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.service.admission import Door
@@ -56,6 +59,7 @@ async def served(
         servicer = IngestionServicer(
             house.fetcher, door, symbols_at_once=settings.grpc.symbols_at_once
         )
+        _refuse_taken(settings.grpc.address)
         server = bound_server(servicer, settings.grpc.address, _credentials(settings))
         addresses = Addresses(
             _with_port(settings.grpc.address, server.port),
@@ -147,6 +151,24 @@ async def _drain(server: GrpcServer, door: Door, seconds: float) -> None:
         _log.warning("calls that took longer than %g s are ended", seconds)
     finally:
         await server.server.stop(grace)
+
+
+def _refuse_taken(address: str) -> None:
+    """
+    Raise if a port cannot be had.
+
+    gRPC would find out as well, but tell it to the terminal in its own words.
+    """
+    host, port = host_and_port(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "the port is taken" if taken else error.strerror or str(error)
+        raise OSError(
+            error.errno, f"cannot listen on {address} (grpc.address): {why}"
+        ) from error
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

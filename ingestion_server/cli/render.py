@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ingestion_server.client import Bars, BarState, Completeness
+from ingestion_server.client import Bars, BarState, Completeness, Source
 
 LAST_ROWS = 20
 """How many bars a table shows unless it is told otherwise."""
@@ -23,6 +23,8 @@ _COLOURS = {
     Completeness.DEGRADED: "yellow",
     Completeness.UNSPECIFIED: "red",
 }
+_SENTENCES = {"notes", "reason", "detail"}
+_FIGURES = {"latency", "calls", "cost"}
 
 
 def show(console: Console, bars: Bars, *, rows: int = LAST_ROWS) -> None:
@@ -113,54 +115,83 @@ def _table(title: str, *columns: str) -> Table:
 
 def _sources(bars: Bars) -> Table:
     """Make the table of who served which stretch."""
-    table = _table("Sources", "provider", "range", "received (UTC)")
-    for column in ("cached", "derived", "delay"):
-        table.add_column(column)
-    for source in bars.sources:
-        _add(
-            table,
-            source.provider,
-            _range(bars, source.start, source.end),
-            _moment(source.received_at) if source.received_at else "",
-            _cached(source.cache_age) if source.from_cache else "no",
-            (source.derivation or "yes") if source.derived else "no",
-            _span(source.feed_delay) if source.feed_delay is not None else "unknown",
-        )
-    return table
+    return _filled(
+        "Sources",
+        ("provider", "range", "received (UTC)", "notes"),
+        [
+            (
+                source.provider,
+                _range(bars, source.start, source.end),
+                _moment(source.received_at) if source.received_at else "",
+                "; ".join(_notes(source)),
+            )
+            for source in bars.sources
+        ],
+    )
+
+
+def _notes(source: Source) -> Iterator[str]:
+    """Tell what sets a source apart from one that was asked now, and answered so."""
+    if source.feed_delay is not None:
+        yield f"delay {_span(source.feed_delay)}" if source.feed_delay else "no delay"
+    if source.from_cache:
+        age = source.cache_age
+        yield "cached" if age is None else f"cached {_span(age)} ago"
+    if source.derived:
+        yield source.derivation or "derived"
 
 
 def _attempts(bars: Bars) -> Table:
     """Make the table of what was tried."""
-    table = _table("Attempts", "provider", "outcome")
-    table.add_column("reason")
-    for column in ("latency", "calls", "cost"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for attempt in bars.attempts:
-        _add(
-            table,
-            attempt.provider,
-            attempt.outcome,
-            attempt.reason,
-            _span(attempt.latency),
-            str(attempt.calls),
-            f"${shortest(attempt.cost_usd)}",
-        )
-    return table
+    return _filled(
+        "Attempts",
+        ("provider", "outcome", "reason", "latency", "calls", "cost"),
+        [
+            (
+                attempt.provider,
+                attempt.outcome,
+                attempt.reason,
+                _span(attempt.latency),
+                str(attempt.calls),
+                f"${shortest(attempt.cost_usd)}" if attempt.cost_usd else "",
+            )
+            for attempt in bars.attempts
+        ],
+    )
 
 
 def _quality_flags(bars: Bars) -> Table:
     """Make the table of what was noticed."""
-    table = _table("Noticed", "kind", "bar")
-    table.add_column("detail")
-    for flag in bars.quality_flags:
-        bar = "all" if flag.time is None else _label(bars, flag.time)
-        _add(table, flag.kind, bar, flag.detail)
+    return _filled(
+        "Noticed",
+        ("kind", "bar", "detail"),
+        [
+            (
+                flag.kind,
+                "all" if flag.time is None else _label(bars, flag.time),
+                flag.detail,
+            )
+            for flag in bars.quality_flags
+        ],
+    )
+
+
+def _filled(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Make a table of texts, without the columns that no row fills."""
+    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    table = _table(title)
+    for place in kept:
+        name = columns[place]
+        # Facts keep their shape on narrow paper; only sentences may be folded.
+        table.add_column(
+            name,
+            no_wrap=name not in _SENTENCES,
+            justify="right" if name in _FIGURES else "left",
+        )
+    for row in rows:
+        # Words of servers and vendors are no markup.
+        table.add_row(*(Text(row[place]) for place in kept))
     return table
-
-
-def _add(table: Table, *cells: str) -> None:
-    """Add a row; words of servers and vendors are no markup."""
-    table.add_row(*map(Text, cells))
 
 
 def _range(bars: Bars, start: datetime, end: datetime) -> str:
@@ -177,11 +208,6 @@ def _label(bars: Bars, moment: datetime) -> str:
 def _moment(moment: datetime) -> str:
     """Write a point in time in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-
-
-def _cached(age: timedelta | None) -> str:
-    """Write how old a cached answer is."""
-    return "yes" if age is None else f"{_span(age)} ago"
 
 
 def _span(span: timedelta) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ingestion_server.app import forking
 from ingestion_server.cli.exits import Exit
 
 
@@ -93,6 +94,7 @@ def serve(  # noqa: PLR0913 - one parameter per option of the command line
     if state is not None:
         chosen["state"]["folder"] = state
 
+    forking.leave_grpc_out()
     # Heavy, and needless for help and completion.
     from ingestion_server.cli import serving  # noqa: PLC0415
 

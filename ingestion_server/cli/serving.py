@@ -65,7 +65,9 @@ def _announce(addresses: lifecycle.Addresses) -> None:
 def _told(error: OSError | ValueError) -> str:
     """Return the words of an error, without the number of the system's."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return (
+            f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        )
     return str(error)
 
 

@@ -219,3 +219,11 @@ class Provider(Protocol):
     def body_span(self, url: str, body: bytes) -> Span | None:
         """Return the time that a recorded body of bars covers; None if it has none."""
         ...
+
+    def told_at_ns(self, body: bytes) -> int | None:
+        """
+        Return the latest time that a recorded body of bars says it knows of.
+
+        None if it does not say. It was not recorded earlier.
+        """
+        ...

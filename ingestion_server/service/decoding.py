@@ -71,6 +71,7 @@ def batch_of(
                 f"names {len(symbols)} symbols; one call takes {MOST_BATCH_SYMBOLS}",
             )
         )
+    _word(ASSET_CLASSES, request.asset_class, "asset_class", wrong)
     _query(request, None, wrong, Priority.BATCH)
     if wrong:
         raise InvalidQueryError(wrong)

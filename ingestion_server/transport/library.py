@@ -178,8 +178,7 @@ def _recording(
             span = provider.body_span(facts.url, body)
             recorded_ns = facts.recorded_ns()
             if recorded_ns is None:
-                # Not before the last bar it tells; nothing better is known.
-                recorded_ns = span.end_ns if span else path.stat().st_mtime_ns
+                recorded_ns = _not_before(provider, body, span, path)
             return Recording(
                 provider=provider.name,
                 body=path,
@@ -193,6 +192,14 @@ def _recording(
     except _UNREADABLE:
         return None
     return None
+
+
+def _not_before(provider: Provider, body: bytes, span: Span | None, path: Path) -> int:
+    """Return what comes closest to the time of a recording that lacks it."""
+    told_ns = provider.told_at_ns(body)
+    if told_ns is not None:
+        return told_ns
+    return span.end_ns if span else path.stat().st_mtime_ns
 
 
 def _possible(url: str, providers: Sequence[Provider]) -> Sequence[Provider]:

@@ -150,6 +150,11 @@ class Acme:
             return None
         return Span(read.start * SECOND_NS, read.end * SECOND_NS)
 
+    def told_at_ns(self, body: bytes) -> int | None:
+        """Read what the body says."""
+        read = _read(body)
+        return read.end * SECOND_NS if read.end else None
+
 
 def _read(body: bytes) -> Body:
     try:

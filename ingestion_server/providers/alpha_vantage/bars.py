@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ingestion_server.domain.bars import BarSeries, ascending
-from ingestion_server.domain.errors import NoDataUnexplainedError
+from ingestion_server.domain.errors import MalformedPayloadError, NoDataUnexplainedError
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import DAY_NS, Interval, Times, labels
 from ingestion_server.domain.quality import FlagKind, QualityFlag
@@ -38,6 +38,7 @@ from ingestion_server.providers.alpha_vantage.payloads import (
 )
 from ingestion_server.providers.alpha_vantage.stamps import (
     label_shown,
+    wall_times,
     zone_named,
 )
 from ingestion_server.providers.alpha_vantage.symbols import currency
@@ -66,7 +67,7 @@ def read_bars(response: HttpResponse, ask: BarAsk, setting: IntradayLabel) -> Pa
     if is_object(response.body):
         members = parts(response.body)
         rows = from_json(_rows(members, ask.interval), unit)
-        zone = _zone(members)
+        zone = _told(members, "Time Zone")
     else:
         rows, zone = from_csv(text_of(response.body), unit), ""
     # Reversed, rows that are newest first need no sorting.
@@ -88,14 +89,31 @@ def _rows(members: dict[str, msgspec.Raw], interval: Interval) -> msgspec.Raw:
     raise malformed(f"no {wanted} time series, but {names(members)}")
 
 
-def _zone(members: dict[str, msgspec.Raw]) -> str:
-    """Return what the meta data call the time zone, whatever its number [R]."""
+def refreshed_ns(body: bytes) -> int | None:
+    """
+    Return when the vendor says that it refreshed a page; None if it does not.
+
+    A date without a time means no earlier than its midnight.
+    """
+    if not is_object(body):
+        return None
+    try:
+        members = parts(body)
+        when = _told(members, "Last Refreshed")
+        zone = zone_named(_told(members, "Time Zone") or "UTC")
+        return int(_utc(wall_times([when]), zone)[0]) if when else None
+    except MalformedPayloadError:
+        return None
+
+
+def _told(members: dict[str, msgspec.Raw], what: str) -> str:
+    """Return what the meta data say, whatever its number; empty if nothing [R]."""
     try:
         meta = _meta.decode(members.get("Meta Data", b"{}"))
     except UNREADABLE as error:
         raise malformed(f"meta data that cannot be read ({error})") from error
     for name, value in meta.items():
-        if name.endswith("Time Zone") and isinstance(value, str):
+        if name.endswith(what) and isinstance(value, str):
             return value
     return ""
 

@@ -116,3 +116,7 @@ class AlphaVantage:
     def body_span(self, url: str, body: bytes) -> Span | None:
         """Return the time that a recorded body of bars covers; None if it has none."""
         return recordings.body_span(url, body, self._intraday_label)
+
+    def told_at_ns(self, body: bytes) -> int | None:
+        """Return when the vendor says that it refreshed the page."""
+        return bars.refreshed_ns(body)

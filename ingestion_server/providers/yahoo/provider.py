@@ -12,6 +12,7 @@ from ingestion_server.domain.actions import CorporateActions
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.errors import MalformedPayloadError, ProviderError
 from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import Span
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
@@ -145,6 +146,15 @@ class Yahoo:
         if rows is None or not len(rows.stamps_ns):
             return None
         return Span(int(rows.stamps_ns[0]), int(rows.stamps_ns[-1]) + 1)
+
+    def told_at_ns(self, body: bytes) -> int | None:
+        """Return the time of the last trade, or of the last row if that is later."""
+        span, meta = self.body_span("", body), _meta(body)
+        trade = meta.regular_market_time if meta else None
+        told = [span.end_ns - 1] if span else []
+        if trade is not None and abs(trade) < payload.FARTHEST_SECONDS:
+            told.append(trade * SECOND_NS)
+        return max(told, default=None)
 
 
 def _canonical(symbol: str) -> str:
