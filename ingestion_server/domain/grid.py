@@ -98,6 +98,23 @@ def grid(
             return None if sessions is None else _listed(interval, span, sessions)
 
 
+def stretches(sessions: Sessions) -> tuple[Times, Times]:
+    """
+    Return when trading starts and stops, midday breaks counted.
+
+    After a break, bars are anchored anew: Tokyo's hours begin at 9:00, 10:00, 11:00,
+    12:30, 13:30 and so on.
+    """
+    pause, resume = sessions.break_starts_ns, sessions.break_ends_ns
+    broken = pause >= 0
+    starts = np.concatenate([sessions.opens_ns, resume[broken]])
+    stops = np.concatenate(
+        [np.where(broken, pause, sessions.closes_ns), sessions.closes_ns[broken]]
+    )
+    by_time = np.argsort(starts)
+    return starts[by_time], stops[by_time]
+
+
 def missing_spans(wanted: Grid, have_ns: Times, interval: Interval) -> list[Span]:
     """Return the stretches of the grid that have no bar, each as long as can be."""
     gone = ~np.isin(wanted.opens_ns, have_ns)
@@ -142,9 +159,10 @@ def _listed_intraday(interval: Interval, span: Span, sessions: Sessions) -> Grid
         or span.end_ns > sessions.covers_until_ns + DAY_NS
     ):
         return None
-    low = int(np.searchsorted(sessions.closes_ns, span.start_ns, side="right"))
-    high = int(np.searchsorted(sessions.opens_ns, span.end_ns))
-    opens, closes = sessions.opens_ns[low:high], sessions.closes_ns[low:high]
+    opens, closes = stretches(sessions)
+    low = int(np.searchsorted(closes, span.start_ns, side="right"))
+    high = int(np.searchsorted(opens, span.end_ns))
+    opens, closes = opens[low:high], closes[low:high]
     step = interval.length_ns
     counts = -(-(closes - opens) // step)
     if not len(counts):
@@ -155,13 +173,7 @@ def _listed_intraday(interval: Interval, span: Span, sessions: Sessions) -> Grid
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     bar_opens = opens[session] + (np.arange(len(session)) - starts[session]) * step
     bar_closes = np.minimum(bar_opens + step, closes[session])
-    pause, resume = sessions.break_starts_ns[low:high], sessions.break_ends_ns[low:high]
-    paused = (
-        (pause[session] >= 0)
-        & (bar_opens >= pause[session])
-        & (bar_closes <= resume[session])
-    )
-    inside = ~paused & (bar_opens >= span.start_ns) & (bar_opens < span.end_ns)
+    inside = (bar_opens >= span.start_ns) & (bar_opens < span.end_ns)
     return Grid(bar_opens[inside], bar_closes[inside])
 
 

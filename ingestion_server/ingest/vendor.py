@@ -19,7 +19,7 @@ from ingestion_server.domain.errors import (
     IngestionError,
     ProviderError,
 )
-from ingestion_server.domain.grid import Grid, grid
+from ingestion_server.domain.grid import Grid, grid, stretches
 from ingestion_server.domain.instrument import AssetClass, Instrument
 from ingestion_server.domain.interval import (
     DAY_NS,
@@ -360,11 +360,12 @@ def _in_hours(series: BarSeries, task: Task) -> BarSeries:
     sessions = task.sessions
     if task.query.hours is TradingHours.EXTENDED or sessions is None:
         return series
-    session = np.searchsorted(sessions.opens_ns, series.open_time_ns, side="right") - 1
-    known = session >= 0
-    session = np.maximum(session, 0)
-    since_open = series.open_time_ns - sessions.opens_ns[session]
-    inside = known & (series.open_time_ns < sessions.closes_ns[session])
+    starts, stops = stretches(sessions)
+    stretch = np.searchsorted(starts, series.open_time_ns, side="right") - 1
+    known = stretch >= 0
+    stretch = np.maximum(stretch, 0)
+    since_open = series.open_time_ns - starts[stretch]
+    inside = known & (series.open_time_ns < stops[stretch])
     on_grid = since_open % task.recipe.interval.length_ns == 0
     return series.take(inside & on_grid)
 
