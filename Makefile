@@ -12,6 +12,10 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+# pip leaves this out where PYTHONDONTWRITEBYTECODE is set, and then each start takes
+# twice as long. Some packages ship templates that are no Python, so its status is none.
+COMPILEALL := $(BIN)/python -m compileall -qq -j 0 \
+	$(VENV)/lib ingestion_server generated || true
 PROTOC := $(BIN)/python -m grpc_tools.protoc -I protos \
 	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
@@ -21,7 +25,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format generate checkgenerate lock clean
+.PHONY: help run test bench check format generate checkgenerate lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +38,9 @@ run: $(RUNTIME) ## Start the server with simulated vendors; Ctrl-C stops it
 test: $(DEV) ## Run every test, and measure the coverage
 	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered \
 		--cov-fail-under=90 $(PYTEST_FLAGS)
+
+bench: $(DEV) ## Measure start and memory, and say whether they are as promised
+	$(BIN)/python benchmarks/start_and_memory.py
 
 check: $(DEV) checkgenerate ## Check everything but the tests
 	$(BIN)/ruff format --check --quiet .
@@ -83,12 +90,14 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$(PYTHON) is not Python 3.11 or newer: name one, as in" \
 			"make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV); the first time takes a minute."
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(COMPILEALL)
 	@touch $@
 
 # The development lock holds the runtime lock, so it renews both stamps.
@@ -96,4 +105,5 @@ $(DEV): requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing with development tools into $(VENV); the first time takes minutes."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(COMPILEALL)
 	@touch $(RUNTIME) $@

@@ -107,6 +107,8 @@ def stretches(sessions: Sessions) -> tuple[Times, Times]:
     """
     pause, resume = sessions.break_starts_ns, sessions.break_ends_ns
     broken = pause >= 0
+    if not broken.any():
+        return sessions.opens_ns, sessions.closes_ns
     starts = np.concatenate([sessions.opens_ns, resume[broken]])
     stops = np.concatenate(
         [np.where(broken, pause, sessions.closes_ns), sessions.closes_ns[broken]]

@@ -129,9 +129,7 @@ def test_a_key_that_was_also_written_elsewhere_is_blanked() -> None:
 
 
 def test_user_and_query_of_a_wrong_url_are_not_shown() -> None:
-    message = told(
-        INGESTION_GRPC__ADDRESS=f"http://me:{KEY}@host/?apikey={KEY}"
-    )
+    message = told(INGESTION_GRPC__ADDRESS=f"http://me:{KEY}@host/?apikey={KEY}")
 
     assert "expected HOST:PORT" in message
     assert KEY not in message

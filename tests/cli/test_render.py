@@ -12,13 +12,15 @@ from rich.console import Console
 
 from ingestion_server.cli import render
 from ingestion_server.client.bars import decoded
-from tests.client.fakes import FIRST, answer, columns, partial_answer, source
+from tests.client.fakes import FIRST, answer, attempt, columns, partial_answer, source
 
 
-def shown(told: ingestion_service_pb2.FetchResponse, **more: int) -> str:
+def shown(
+    told: ingestion_service_pb2.FetchResponse, *, width: int = 120, **more: int
+) -> str:
     """Print an answer on paper of 120 columns."""
     file = io.StringIO()
-    render.show(Console(file=file, width=120), decoded([told]), **more)
+    render.show(Console(file=file, width=width), decoded([told]), **more)
     return file.getvalue()
 
 
@@ -82,8 +84,35 @@ def test_what_is_cached_and_derived_is_told() -> None:
 
     text = shown(answer(sources=[signed, plain]))
 
-    assert "5 min ago   from 30m   unknown" in text
-    assert "yes         yes        15 min" in text
+    assert " cached 5 min ago; from 30m " in text
+    assert " delay 15 min; cached; derived " in text
+
+
+def test_columns_that_nothing_fills_are_left_out() -> None:
+    signed = source()
+    signed.ClearField("feed_delay")
+    tried = attempt()
+    tried.reason = ""
+    tried.cost_usd = 0.0
+
+    text = shown(answer(sources=[signed], attempts=[tried]))
+
+    for name in ("notes", "reason", "cost"):
+        assert name not in text
+
+
+def test_eighty_columns_fold_sentences_only() -> None:
+    signed = source("alpha_vantage")
+    signed.derived = True
+    signed.derivation = "split prices computed from raw prices"
+
+    text = shown(answer(sources=[signed]), width=80)
+
+    assert (
+        " alpha_vantage   [2025-01-06, 2025-01-09)   2025-01-16 00:00   delay" in text
+    )
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_words_of_vendors_are_no_markup() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import grpc
@@ -25,10 +27,20 @@ from ingestion_server.app.settings import load_settings
 from ingestion_server.app.wiring import Mode, joined
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
-from ingestion_server.service.server import bound_server
+from ingestion_server.service.server import GrpcServer, bound_server
 
+UNMETERED: Final = {
+    "PROVIDERS__YAHOO__PLAN": "unmetered",
+    "SANDBOX__YAHOO_PER_SECOND": "1000",
+}
+"""Settings that let tests ask Yahoo without pauses."""
+Build = Callable[..., AbstractAsyncContextManager["House"]]
+"""Builds a house, as ``house`` does, but knows where calendars are kept."""
 NOON = datetime(2024, 6, 12, 12, 0, tzinfo=UTC)
 """A Wednesday before New York opens, unless a test wants another time."""
+
+
+_PATIENCE_SECONDS: Final = 10
 
 
 class ShiftedClock:
@@ -74,6 +86,17 @@ class RefusedError(Exception):
         return None
 
     @property
+    def fields(self) -> set[str]:
+        """Return the names of the wrong fields."""
+        wrong = self.detail(error_details_pb2.BadRequest)
+        return set() if wrong is None else {one.field for one in wrong.field_violations}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        info = self.detail(error_details_pb2.ErrorInfo)
+        return {} if info is None else dict(info.metadata)
+
+    @property
     def reason(self) -> str:
         info = self.detail(error_details_pb2.ErrorInfo)
         return "" if info is None else info.reason
@@ -96,10 +119,15 @@ class House:
     clock: ShiftedClock
     sandbox_url: str
     web: aiohttp.ClientSession
+    server: GrpcServer
+    door: Door
     metadata: tuple[tuple[str, str], ...] = ()
 
     async def fetch(
-        self, *, timeout: float | None = 20, **request: Any
+        self,
+        *,
+        timeout: float | None = 20,  # noqa: ASYNC109 - the deadline of the call
+        **request: Any,
     ) -> ingestion_service_pb2.FetchResponse:
         """Fetch; the request is written as in JSON. Raises ``RefusedError``."""
         message = json_format.ParseDict(request, ingestion_service_pb2.FetchRequest())
@@ -117,6 +145,22 @@ class House:
         except RefusedError as error:
             return error
         raise AssertionError(f"this was answered: {answer}")
+
+    async def batch(
+        self,
+        *,
+        timeout: float | None = 20,  # noqa: ASYNC109 - the deadline of the call
+        **request: Any,
+    ) -> list[ingestion_service_pb2.FetchBatchResponse]:
+        """Fetch a batch; the request is written as in JSON. Raises ``RefusedError``."""
+        message = json_format.ParseDict(
+            request, ingestion_service_pb2.FetchBatchRequest()
+        )
+        call = self.stub.FetchBatch(message, timeout=timeout, metadata=self.metadata)
+        try:
+            return [response async for response in call]
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from error
 
     async def fault(self, vendor: str, fault: str, **options: Any) -> None:
         """Add a fault to a simulated vendor."""
@@ -137,6 +181,27 @@ class House:
     async def calls(self, vendor: str) -> int:
         """Return how often a simulated vendor was called."""
         return int((await self.stats(vendor))["calls"])
+
+    async def functions(self) -> Mapping[str, int]:
+        """Return how often each function of Alpha Vantage was called."""
+        return (await self.stats("alpha_vantage"))["by_function"]
+
+    async def until_called(self, vendor: str, calls: int = 1) -> None:
+        """Wait until a simulated vendor was called so often."""
+
+        async def called() -> bool:
+            return await self.calls(vendor) >= calls
+
+        await until(called)
+
+    async def recovered(self, **request: Any) -> ingestion_service_pb2.FetchResponse:
+        """Fetch until it is answered; the server may still hear of who left."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await self.fetch(**request)
+                except RefusedError:
+                    await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -174,9 +239,18 @@ async def house(
                     clock,
                     rooms.sandbox_url,
                     web,
+                    server,
+                    door,
                 )
         finally:
             await server.server.stop(0)
+
+
+async def until(happened: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what happens beyond the reach of this process's events."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not await happened():  # noqa: ASYNC110 - there is no such event
+            await asyncio.sleep(0.005)
 
 
 def times(answer: ingestion_service_pb2.FetchResponse) -> list[str]:
@@ -192,3 +266,48 @@ def closes(answer: ingestion_service_pb2.FetchResponse) -> list[float]:
 def pinned(provider: str) -> dict[str, Any]:
     """Return a policy that allows one vendor only."""
     return {"mode": "MODE_PINNED", "providers": [provider]}
+
+
+def ordered(*providers: str) -> dict[str, Any]:
+    """Return a policy that asks these vendors in this order."""
+    return {"mode": "MODE_ORDERED", "providers": list(providers)}
+
+
+def served_by(answer: ingestion_service_pb2.FetchResponse) -> list[str]:
+    """Return who served each stretch of an answer, in order."""
+    return [source.provider for source in answer.sources]
+
+
+def holes(answer: ingestion_service_pb2.FetchResponse) -> list[tuple[str, str]]:
+    """Return the missing intervals of an answer, as ISO text."""
+    return [
+        (hole.start.ToJsonString(), hole.end.ToJsonString()) for hole in answer.missing
+    ]
+
+
+def flags(answer: ingestion_service_pb2.FetchResponse, kind: int) -> list[str]:
+    """Return the times of an answer's flags of a kind; empty for the whole series."""
+    return [
+        flag.time.ToJsonString() if flag.HasField("time") else ""
+        for flag in answer.quality_flags
+        if flag.kind == kind
+    ]
+
+
+def attempts(answer: ingestion_service_pb2.FetchResponse) -> list[tuple[str, str]]:
+    """Return each attempt's vendor and the first word of its reason."""
+    return [
+        (attempt.provider, attempt.reason.partition(":")[0])
+        for attempt in answer.attempts
+    ]
+
+
+def asked(folder: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return what left for the vendors, as recorded: vendor, and its parameters."""
+    found = []
+    for path in folder.rglob("*.meta.json"):
+        document = json.loads(path.read_text())
+        parameters = dict(parse_qsl(urlsplit(document["url"]).query))
+        vendor = path.parent.name.replace("alphavantage", "alpha_vantage")
+        found.append((document["recorded"], vendor, parameters))
+    return [(vendor, parameters) for _, vendor, parameters in sorted(found, key=str)]
