@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from ingestion_server.app import secrets
 from ingestion_server.app.clock import SystemClock
 from ingestion_server.app.folders import user_cache_folder
 from ingestion_server.app.sections import AlphaVantageSettings
@@ -223,7 +224,7 @@ class _Workshop(msgspec.Struct, frozen=True):
                 keep_seconds=self.settings.actions.cache_seconds,
             ),
             price_per_call_usd=plan.price_per_call_usd,
-            keyless=provider.needs_key and not key,
+            no_key=_no_key(provider) if provider.needs_key and not key else "",
         )
 
 
@@ -268,6 +269,11 @@ def calendar_folder(settings: Settings) -> Path:
     if settings.state.folder is not None:
         return settings.state.folder / "calendars"
     return user_cache_folder() / "calendars"
+
+
+def _no_key(provider: Provider) -> str:
+    variables = " or ".join(secrets.names(f"providers.{provider.name}.api_key"))
+    return f"{provider.name} needs a key and has none; set {variables}"
 
 
 def _listing(

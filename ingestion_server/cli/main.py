@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from ingestion_server.cli import config, doctor, exits, fetch, sandbox, serve
+
+INTERRUPTED = 128 + 2
+"""What a shell shows for a program that SIGINT ended."""
 
 app = typer.Typer(
     name="ingestion-server",
@@ -50,4 +54,8 @@ def options(
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="ingestion-server")
+    try:
+        app(prog_name="ingestion-server")
+    except KeyboardInterrupt:
+        # Ctrl-C before a command has taken it over.
+        sys.exit(INTERRUPTED)

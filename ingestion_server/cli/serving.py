@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,8 @@ def _announce(addresses: lifecycle.Addresses) -> None:
 
 def _told(error: OSError | ValueError) -> str:
     """Return the words of an error, without the number of the system's."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"{error.strerror}; choose another with --grpc or --http, 0 takes any"
     if isinstance(error, OSError) and error.strerror:
         return (
             f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -28,8 +28,8 @@ class Vendor:
     exchange: Exchange
     actions_of: ActionsOf
     price_per_call_usd: float = 0.0
-    keyless: bool = False
-    """Whether a key is needed and there is none."""
+    no_key: str = ""
+    """What to do about the key that is needed and not there; empty if all is well."""
     refusals: Refusals = field(default_factory=lambda: Refusals({}))
 
 
@@ -83,14 +83,8 @@ def candidates(
                 CapabilityMissingError("is switched off by settings", provider=name)
             )
             continue
-        if vendor.keyless:
-            found.append(
-                CredentialsRefusedError(
-                    f"{name} needs a key and has none; set "
-                    f"INGESTION_PROVIDERS__{name.upper()}__API_KEY",
-                    provider=name,
-                )
-            )
+        if vendor.no_key:
+            found.append(CredentialsRefusedError(vendor.no_key, provider=name))
             continue
         then_ns = _as_of(vendor.provider, query, span, transport, now_ns)
         made = _recipe(vendor.provider, query, span, then_ns)

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Iterator
 
-import grpc
 import pytest
 from blockbuster import blockbuster_ctx
 
 from tests.client.fakes import FakeServer
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _poller() -> None:
-    """
-    Keep one poller of grpc.aio for all tests.
-
-    Otherwise each test's last channel ends it, and it leaves its sockets unclosed.
-    """
-
-    async def start() -> None:
-        grpc.aio.init_grpc_aio()
-
-    asyncio.run(start())
 
 
 @pytest.fixture

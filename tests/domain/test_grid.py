@@ -119,16 +119,16 @@ def test_tokyo_has_no_bars_during_lunch() -> None:
     ]
 
 
-def test_a_bar_that_lunch_only_cuts_exists() -> None:
+def test_hours_begin_anew_after_lunch() -> None:
     bars = found(Interval.HOUR_1, span("2024-05-07", "2024-05-08"), TOKYO)
 
     assert [text[-5:] for text in texts(bars.opens_ns, "Asia/Tokyo")] == [
         "09:00",
         "10:00",
         "11:00",
-        "12:00",
-        "13:00",
-        "14:00",
+        "12:30",
+        "13:30",
+        "14:30",
     ]
 
 

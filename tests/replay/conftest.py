@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import grpc
 import pytest
 import pytest_asyncio
 
@@ -18,26 +16,6 @@ from tests.replay.vendors import ABSENT, RECORDINGS
 
 LATER = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """After the last of the recordings was made."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _poller() -> None:
-    """
-    Keep one poller of grpc.aio for all tests.
-
-    Otherwise each test's last channel ends it, and it leaves its sockets unclosed.
-    """
-
-    async def start() -> None:
-        grpc.aio.init_grpc_aio()
-
-    asyncio.run(start())
-
-
-@pytest.fixture(scope="session")
-def calendar_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep computed calendars for all tests of a run: each takes two seconds."""
-    return tmp_path_factory.mktemp("calendars")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,0 +1,99 @@
+"""From start to SERVING to a clean stop, within this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from ingestion_server.app import lifecycle
+from ingestion_server.app.settings import Settings, load_settings
+from ingestion_server.app.wiring import Mode
+from ingestion_server.client import Client
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _poller() -> None:
+    """Keep one poller of grpc.aio; ending, it would leave its sockets unclosed."""
+
+    async def start() -> None:
+        grpc.aio.init_grpc_aio()
+
+    asyncio.run(start())
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Serve on free ports, with nothing of the user's."""
+    overrides = {
+        "grpc": {"address": "127.0.0.1:0"},
+        "http": {"address": "127.0.0.1:0"},
+        "state": {"folder": tmp_path},
+    }
+    return load_settings(overrides=overrides, environ={})
+
+
+async def test_it_is_announced_once_and_answers_until_the_block_ends(
+    settings: Settings,
+) -> None:
+    told: list[lifecycle.Addresses] = []
+
+    async with (
+        lifecycle.served(settings, Mode(sandbox=True), told.append) as addresses,
+        Client(addresses.grpc, timeout_seconds=30) as client,
+    ):
+        bars = await client.fetch("AAPL", limit=3, providers=["yahoo"])
+
+    assert told == [addresses]
+    assert addresses.sandbox.startswith("http://127.0.0.1:")
+    assert len(bars) == 3
+    for door in (addresses.grpc, addresses.http):
+        host, _, port = door.partition(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_and_what_is_done_meanwhile(
+    settings: Settings, number: signal.Signals
+) -> None:
+    ended = asyncio.Event()
+
+    async def then(_: lifecycle.Addresses) -> None:
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.timeout(30):
+        await lifecycle.run(settings, Mode(), lambda _: None, then)
+
+    assert ended.is_set()
+
+
+async def test_a_failure_meanwhile_ends_it_and_is_told(settings: Settings) -> None:
+    async def then(_: lifecycle.Addresses) -> None:
+        raise LookupError("not shown")
+
+    with pytest.raises(BaseExceptionGroup) as told:
+        await lifecycle.run(settings, Mode(), lambda _: None, then)
+
+    assert told.group_contains(LookupError, match="not shown")
+
+
+async def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        door = settings.grpc.model_copy(update={"address": address})
+        told = settings.model_copy(update={"grpc": door})
+
+        with pytest.raises(OSError, match=f"{address} .grpc.address.: the port is"):
+            async with lifecycle.served(told, Mode(), lambda _: None):
+                pass
