@@ -43,9 +43,12 @@ from ingestion_server.registry.selection import Listing, order
 _SHORT_WAIT_SECONDS: Final = 0.25
 """Quota is not waited for longer while another vendor is free."""
 _SHARED_WORK_SECONDS: Final = 30.0
-_HASTE: Final = 0.01
-"""Share of the time by which calls end before their caller: only an error that comes
-from the call itself says whose fault it was."""
+_HASTE_SECONDS: Final = 0.05
+_MOST_HASTE: Final = 0.2
+"""
+How long before their caller calls end, and which share of the time that may be: only
+an error that comes from the call itself says whose fault it was.
+"""
 _CALENDAR_SHARE: Final = 0.5
 """Part of the caller's time that a calendar may take."""
 
@@ -99,7 +102,12 @@ class Fetcher:
         left = deadline - self._clock.monotonic()
         try:
             async with asyncio.timeout(left):
-                await self._gather(able, progress, sessions, deadline - left * _HASTE)
+                await self._gather(
+                    able,
+                    progress,
+                    sessions,
+                    deadline - min(_HASTE_SECONDS, left * _MOST_HASTE),
+                )
         except (TimeoutError, DeadlineExceededError) as error:
             if not (progress.collected.pieces and query.policy.allow_partial):
                 raise DeadlineExceededError(
