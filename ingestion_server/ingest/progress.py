@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from ingestion_server.domain.adjustment import TradingHours
 from ingestion_server.domain.errors import IngestionError, ProviderError
 from ingestion_server.domain.grid import Grid, missing_spans
 from ingestion_server.domain.instrument import AssetClass
@@ -78,8 +79,16 @@ class Progress:
     def gaps(self) -> list[Span]:
         """Return what the next vendor is to be asked for."""
         if not self.collected.pieces:
-            return [] if self._never_traded() else [self.scope.span]
+            return [] if self._never_traded() else [self._whole()]
         return _coalesced(self.holes())
+
+    def _whole(self) -> Span:
+        """Return the scope from its first bar on: before that, nothing can be had."""
+        span, wanted = self.scope.span, self.scope.wanted
+        regular = self.query.hours is TradingHours.REGULAR
+        if wanted is None or not len(wanted) or not regular:
+            return span
+        return Span(max(span.start_ns, int(wanted.opens_ns[0])), span.end_ns)
 
     def _never_traded(self) -> bool:
         """Tell whether bars would be due, were it not for the first trade."""

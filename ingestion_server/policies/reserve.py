@@ -11,7 +11,7 @@ from ingestion_server.policies.deadline import late
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import Call, Policy, Send
-from ingestion_server.ports.quota import Quota
+from ingestion_server.ports.quota import Debit, Quota
 
 
 @final
@@ -46,10 +46,7 @@ class Reserve(Policy):
             urgent=call.urgent,
         )
         try:
-            response = await send(call)
-        except BreakerOpenError:
-            self._quota.refund(debit)
-            raise
+            response = await self._sent(call, send, debit)
         except QuotaExhaustedError as e:
             self._quota.penalise(
                 retry_after_seconds=e.retry_after_seconds, window=e.window
@@ -58,4 +55,17 @@ class Reserve(Policy):
                 e.retry_after_seconds = self._quota.available_in()
             raise
         self._quota.note_success()
+        return response
+
+    async def _sent(self, call: Call, send: Send, debit: Debit) -> HttpResponse:
+        """Send, and say when the call is over, or that it never left."""
+        try:
+            response = await send(call)
+        except BreakerOpenError:
+            self._quota.refund(debit)
+            raise
+        except BaseException:
+            self._quota.arrived(debit)
+            raise
+        self._quota.arrived(debit)
         return response

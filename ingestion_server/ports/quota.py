@@ -44,6 +44,10 @@ class Quota(Protocol):
         """Take back a call that never left."""
         ...
 
+    def arrived(self, debit: Debit) -> None:
+        """Hear that a call was answered, or given up: it has reached the vendor."""
+        ...
+
     def penalise(self, *, retry_after_seconds: float | None, window: str) -> None:
         """Let nothing leave for a while, because the vendor said: not now."""
         ...

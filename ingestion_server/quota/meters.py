@@ -7,6 +7,7 @@ of N lets 2N-1 through in one window after a pause, and a strict vendor counts t
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable
 from copy import copy
@@ -59,6 +60,10 @@ class Meter(Protocol):
 
     def refund(self, at: Instant) -> None:
         """Forget a call that was counted then."""
+        ...
+
+    def arrive(self, left: Instant, now: Instant) -> None:
+        """Hear that a call that was counted then has been answered now."""
         ...
 
     def copy(self) -> Self:
@@ -117,6 +122,14 @@ class RollingMeter(Meter):
         """Forget a call that was counted then."""
         if at.seconds in self._calls:
             self._calls.remove(at.seconds)
+
+    @override
+    def arrive(self, left: Instant, now: Instant) -> None:
+        """Count a call from now on: it cannot have reached the vendor later."""
+        # Of a burst, the last may have waited long for a connection.
+        if left.seconds in self._calls:
+            self._calls.remove(left.seconds)
+            insort(self._calls, now.seconds)
 
     @override
     def copy(self) -> Self:
@@ -181,6 +194,10 @@ class DailyMeter(Meter):
         """Forget a call that was counted then."""
         if self._end_ns(at.wall_ns) == self._ends_ns:
             self._count = max(0, self._count - 1)
+
+    @override
+    def arrive(self, left: Instant, now: Instant) -> None:
+        """Leave it: just before midnight nothing leaves, so it came the same day."""
 
     @override
     def copy(self) -> Self:

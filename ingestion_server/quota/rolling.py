@@ -111,6 +111,14 @@ class RollingQuota(Quota):
         self._changed()
 
     @override
+    def arrived(self, debit: Debit) -> None:
+        """Count a call from now on: it cannot have reached the vendor later."""
+        left, now = Instant(debit.at_seconds, debit.at_ns), self._now()
+        for each in self._meters:
+            each.arrive(left, now)
+        self._changed()
+
+    @override
     def penalise(self, *, retry_after_seconds: float | None, window: str) -> None:
         """
         Let nothing leave for a while, because the vendor said: not now.

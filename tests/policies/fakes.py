@@ -83,6 +83,7 @@ class FakeQuota:
     refusal: QuotaExhaustedError | None = None
     waits: list[float] = field(default_factory=list)
     refunds: list[Debit] = field(default_factory=list)
+    arrivals: list[Debit] = field(default_factory=list)
     penalties: list[tuple[float | None, str]] = field(default_factory=list)
     successes: int = 0
 
@@ -99,6 +100,10 @@ class FakeQuota:
     def refund(self, debit: Debit) -> None:
         """Note it."""
         self.refunds.append(debit)
+
+    def arrived(self, debit: Debit) -> None:
+        """Note it."""
+        self.arrivals.append(debit)
 
     def penalise(self, *, retry_after_seconds: float | None, window: str) -> None:
         """Note it."""

@@ -423,3 +423,16 @@ async def test_nobody_waits_longer_than_the_windows_demand(
 
     left = [task.result().at_seconds for task in waiting]
     assert left == pytest.approx(expected, abs=1e-6)
+
+
+async def test_a_call_that_travels_long_counts_from_its_arrival(
+    clock: ManualClock,
+) -> None:
+    """A burst queues for connections; the vendor's window begins when it arrives."""
+    acme = quota(clock, SECOND)
+    debit = await acme.reserve(longest_wait_seconds=0.0)
+    clock.pass_by(0.9)
+
+    acme.arrived(debit)
+
+    assert acme.available_in() == pytest.approx(1.02)

@@ -171,9 +171,10 @@ COMPLAINTS: Final = (
     # [R 2022, M] "This is a premium endpoint", "… is a premium feature".
     Complaint(_says(r"\b(is|are) (a )?premium\b"), _premium),
     # Asks for "1 request per second", and names the 25 a day too.
-    Complaint(_says(r"more sparingly|\d+ (requests?|calls?) per second"), _burst),
+    Complaint(_says(r"\d+ (requests?|calls?) per second"), _burst),
     # [R 2022] "5 calls per minute and 500 calls per day" is about the minute.
     Complaint(_says(r"\d+ (requests?|calls?) per minute"), _minute_over),
+    Complaint(_says(r"more sparingly"), _burst),
     # Says that "our standard API rate limit is 25 requests per day".
     Complaint(_says(r"\d+ (requests?|calls?) per day"), _day_over),
 )

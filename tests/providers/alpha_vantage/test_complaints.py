@@ -269,3 +269,14 @@ def test_any_body_passes_or_is_a_vendor_s_error(body: bytes) -> None:
 
     with contextlib.suppress(ProviderError):
         AlphaVantage().check(ASKED, response)
+
+
+def test_sparingly_by_the_minute_waits_for_the_minute() -> None:
+    """The same plea is made to paid plans, about another window."""
+    text = "Please spread out your requests more sparingly (75 requests per minute)."
+
+    error = complaint("Information", text)
+
+    assert isinstance(error, QuotaExhaustedError)
+    assert error.window == "minute"
+    assert error.retry_after_seconds == 60

@@ -38,7 +38,7 @@ class _IntervalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Interval.Val
     """Thirty minutes."""
     INTERVAL_1_HOUR: _Interval.ValueType  # 5
     """One hour; for listed instruments anchored at the session's open (09:30,
-    10:30, ...), the last bar of a session may be shorter.
+    10:30, ...) and anew after a midday break; the last bar may be shorter.
     """
     INTERVAL_1_DAY: _Interval.ValueType  # 6
     """One trading session, labelled by its date at 00:00 UTC."""
@@ -62,7 +62,7 @@ INTERVAL_30_MINUTES: Interval.ValueType  # 4
 """Thirty minutes."""
 INTERVAL_1_HOUR: Interval.ValueType  # 5
 """One hour; for listed instruments anchored at the session's open (09:30,
-10:30, ...), the last bar of a session may be shorter.
+10:30, ...) and anew after a midday break; the last bar may be shorter.
 """
 INTERVAL_1_DAY: Interval.ValueType  # 6
 """One trading session, labelled by its date at 00:00 UTC."""
