@@ -32,9 +32,10 @@ from ingestion_server.ingest.candidates import (
     candidates,
     unit_namers_first,
 )
+from ingestion_server.ingest.making import Task
 from ingestion_server.ingest.progress import Progress, reason_of
 from ingestion_server.ingest.scope import scope
-from ingestion_server.ingest.vendor import Task, VendorDesk
+from ingestion_server.ingest.vendor import VendorDesk
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import Transport

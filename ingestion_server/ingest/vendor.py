@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-import numpy as np
 
-from ingestion_server.domain.actions import CorporateActions, adjusted
-from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.actions import CorporateActions
+from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.bars import BarSeries, concatenated
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
@@ -19,33 +18,25 @@ from ingestion_server.domain.errors import (
     IngestionError,
     ProviderError,
 )
-from ingestion_server.domain.grid import Grid, grid, stretches
-from ingestion_server.domain.instrument import AssetClass, Instrument
+from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import (
     DAY_NS,
-    Interval,
-    Times,
-    day_labels,
-    label_ends,
-    labels,
 )
-from ingestion_server.domain.quality import FlagKind, QualityFlag, sound
-from ingestion_server.domain.query import BarQuery, Span
-from ingestion_server.domain.resample import resampled
-from ingestion_server.domain.sessions import Sessions
-from ingestion_server.domain.zones import local_from_utc
+from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.ingest.collected import Piece
-from ingestion_server.ingest.scope import SETTLING_NS
+from ingestion_server.ingest.making import (
+    Task,
+    made,
+    source_span,
+    wanted_adjustment,
+)
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import BarAsk, Page, Provider
-from ingestion_server.registry.recipe import Recipe
 
 T = TypeVar("T")
 
 _MOST_REQUESTS: Final = 64
 """One question of a caller may cost at most so many calls of one vendor."""
-_FUTURE_SLACK_NS: Final = 5 * 60 * 1_000_000_000
-"""A vendor's clock may be ahead of ours by so much."""
 
 
 class Send(Protocol):
@@ -83,17 +74,6 @@ class Refusals:
         return frozenset(self.until)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Say what is wanted of the vendor, and how it is to be made."""
-
-    query: BarQuery
-    recipe: Recipe
-    gaps: Sequence[Span]
-    sessions: Sessions | None
-    now_ns: int
-
-
 @dataclass(slots=True)
 class VendorDesk:
     """Ask one vendor: build, send, read, validate, adjust, sum up."""
@@ -117,7 +97,7 @@ class VendorDesk:
             DeadlineExceededError: Nothing came before the caller's time was over.
 
         """
-        adjustment = _wanted_adjustment(task)
+        adjustment = wanted_adjustment(task)
         actions = None
         if task.recipe.adjustment is not adjustment:
             # First, because bars without their actions could not be used.
@@ -128,14 +108,15 @@ class VendorDesk:
             if failure is not None:
                 raise failure
             return None, None
-        series = concatenated([page.series for page in pages])
-        series, flags = self._checked(series, ask, task, received_at_ns)
+        rows = concatenated([page.series for page in pages])
+        series, flags = made(
+            rows,
+            task,
+            actions,
+            provider=self.provider.name,
+            received_at_ns=received_at_ns,
+        )
         flags.extend(flag for page in pages for flag in page.flags)
-        if actions is not None:
-            series = self._adjusted(series, actions, task, adjustment, received_at_ns)
-        if task.recipe.interval is not task.query.interval:
-            series = _summed(series, task, received_at_ns)
-        series = _clipped(series, task.gaps)
         return self._piece(task, pages, series, flags, received_at_ns), failure
 
     def _ask(self, task: Task) -> BarAsk:
@@ -169,7 +150,7 @@ class VendorDesk:
         found: dict[tuple[object, ...], HttpRequest] = {}
         for gap in task.gaps:
             for request in self.provider.bar_requests(
-                msgspec.structs.replace(ask, span=_source_span(gap, task))
+                msgspec.structs.replace(ask, span=source_span(gap, task))
             ):
                 found.setdefault((request.url, request.params, request.form), request)
         if len(found) > _MOST_REQUESTS:
@@ -198,7 +179,7 @@ class VendorDesk:
             if error.feature != request.feature or error.feature in ask.refused:
                 raise
             self.refusals.until[error.feature] = self.monotonic() + DAY_NS / 1e9
-            span = request.span or _source_span(task.gaps[0], task)
+            span = request.span or source_span(task.gaps[0], task)
             smaller = self.provider.bar_requests(
                 msgspec.structs.replace(
                     ask, span=span, refused=self.refusals.at(self.monotonic())
@@ -230,48 +211,6 @@ class VendorDesk:
             )
         return actions
 
-    def _checked(
-        self, series: BarSeries, ask: BarAsk, task: Task, received_at_ns: int
-    ) -> tuple[BarSeries, list[QualityFlag]]:
-        """Leave out rows that cannot be true, and hours that were not asked for."""
-        wanted = _source_span(Span(task.gaps[0].start_ns, task.gaps[-1].end_ns), task)
-        series = series.between(wanted.start_ns, wanted.end_ns)
-        name = self.provider.name
-        if task.recipe.interval.intraday and _listed(task):
-            series = _in_hours(series, task)
-        series, flags = sound(series, name)
-        limit_ns = received_at_ns + _FUTURE_SLACK_NS
-        if not ask.interval.intraday:
-            limit_ns += DAY_NS
-        early = series.open_time_ns <= limit_ns
-        if not early.all():
-            flags.append(
-                QualityFlag(
-                    FlagKind.ROW_QUARANTINED,
-                    f"{name} gave {int((~early).sum())} bars of the future",
-                )
-            )
-            series = series.take(early)
-        return series, flags
-
-    def _adjusted(
-        self,
-        series: BarSeries,
-        actions: CorporateActions,
-        task: Task,
-        adjustment: Adjustment,
-        received_at_ns: int,
-    ) -> BarSeries:
-        return adjusted(
-            series,
-            actions,
-            given=task.recipe.adjustment,
-            wanted=adjustment,
-            days_ns=_session_days(series.open_time_ns, task),
-            # An action takes effect on the exchange's date, not on that of London.
-            basis_ns=int(_local_days(np.array([received_at_ns]), task)[0]),
-        )
-
     def _piece(
         self,
         task: Task,
@@ -299,75 +238,6 @@ class VendorDesk:
             first_trade_ns=min(firsts) if firsts else None,
             flags=inside,
         )
-
-
-def _wanted_adjustment(task: Task) -> Adjustment:
-    adjustable = task.query.instrument.asset_class.adjustable
-    return task.query.adjustment if adjustable else Adjustment.RAW
-
-
-def _listed(task: Task) -> bool:
-    return task.query.instrument.asset_class in {AssetClass.EQUITY, AssetClass.INDEX}
-
-
-def _source_span(gap: Span, task: Task) -> Span:
-    """Return the stretch of shorter bars that the bars of a gap are made of."""
-    interval = task.query.interval
-    if task.recipe.interval is interval:
-        return gap
-    if interval.intraday:
-        return Span(gap.start_ns, gap.end_ns + interval.length_ns)
-    edges = np.array([gap.start_ns, gap.end_ns - 1], np.int64)
-    first, last = labels(edges, interval)
-    end = label_ends(np.array([last], np.int64), interval)[0]
-    return Span(int(first), int(end))
-
-
-def _grid_of(interval: Interval, task: Task, span: Span) -> Grid | None:
-    asset_class = task.query.instrument.asset_class
-    return grid(asset_class, interval, span, task.sessions)
-
-
-def _summed(series: BarSeries, task: Task, received_at_ns: int) -> BarSeries:
-    span = _source_span(Span(task.gaps[0].start_ns, task.gaps[-1].end_ns), task)
-    wanted = _grid_of(task.query.interval, task, span)
-    parts = _grid_of(task.recipe.interval, task, span)
-    if wanted is None or parts is None:
-        raise CapabilityMissingError(
-            f"{task.query.interval} bars cannot be summed up without a calendar",
-            provider="",
-        )
-    return resampled(series, parts.due(received_at_ns - SETTLING_NS), wanted)
-
-
-def _clipped(series: BarSeries, gaps: Sequence[Span]) -> BarSeries:
-    parts = [series.between(gap.start_ns, gap.end_ns) for gap in gaps]
-    return parts[0] if len(parts) == 1 else concatenated(parts)
-
-
-def _session_days(times_ns: Times, task: Task) -> Times:
-    return _local_days(times_ns, task) if task.recipe.interval.intraday else times_ns
-
-
-def _local_days(times_ns: Times, task: Task) -> Times:
-    venue = task.query.instrument.venue
-    zone = "UTC" if venue is None else venue.zone
-    return day_labels(local_from_utc(times_ns, zone))
-
-
-def _in_hours(series: BarSeries, task: Task) -> BarSeries:
-    """Return the bars of regular hours that stand where bars should stand."""
-    sessions = task.sessions
-    if task.query.hours is TradingHours.EXTENDED or sessions is None:
-        return series
-    starts, stops = stretches(sessions)
-    stretch = np.searchsorted(starts, series.open_time_ns, side="right") - 1
-    known = stretch >= 0
-    stretch = np.maximum(stretch, 0)
-    since_open = series.open_time_ns - starts[stretch]
-    inside = known & (series.open_time_ns < stops[stretch])
-    on_grid = since_open % task.recipe.interval.length_ns == 0
-    return series.take(inside & on_grid)
 
 
 def _as_it_is(response: HttpResponse) -> HttpResponse:
