@@ -87,6 +87,7 @@ def labels(times_ns: Times, interval: Interval) -> Times:
 def label_ends(labels_ns: Times, interval: Interval) -> Times:
     """Return the time at which each bar's span ends, by its label."""
     if interval is Interval.MONTH_1:
-        months = labels_ns.astype("datetime64[ns]").astype("datetime64[M]") + 1
+        months = labels_ns.astype("datetime64[ns]").astype("datetime64[M]")
+        months = months + np.timedelta64(1, "M")
         return months.astype("datetime64[ns]").astype(np.int64)
     return labels_ns + interval.length_ns

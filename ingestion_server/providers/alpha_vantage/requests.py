@@ -44,6 +44,7 @@ RECENT_NS: Final = 30 * DAY_NS
 
 _FULL_SIZE: Final = ("outputsize", "full")
 _Parameters = tuple[tuple[str, str], ...]
+_MONTH: Final = np.timedelta64(1, "M")
 
 
 def bar_requests(ask: BarAsk, datatype: Datatype) -> tuple[HttpRequest, ...]:
@@ -168,7 +169,7 @@ def _eastern_months(ask: BarAsk) -> list[str]:
     first, last = edges.astype("datetime64[ns]").astype("datetime64[M]")
     # FIRST_INTRADAY_NS is still December on New York's clock.
     first = max(first, np.datetime64("2000-01", "M"))
-    return [str(month) for month in np.arange(first, last + 1)]
+    return [str(month) for month in np.arange(first, last + _MONTH)]
 
 
 def _request(

@@ -71,7 +71,7 @@ def wall_times(texts: Sequence[str]) -> Times:
     years, months, days = pairs[:, 0] * 100 + pairs[:, 1], pairs[:, 2], pairs[:, 3]
     good &= (years >= _YEARS[0]) & (years <= _YEARS[1])
     first_days = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
-    dates = first_days.astype("datetime64[D]") + (days - 1)
+    dates = first_days.astype("datetime64[D]") + (days - 1).astype("timedelta64[D]")
     good &= (months >= 1) & (months <= 12) & (days >= 1)  # noqa: PLR2004 - December
     good &= dates.astype("datetime64[M]") == first_days
     seconds = dates.astype(np.int64) * (DAY_NS // SECOND_NS)

@@ -183,7 +183,8 @@ def _earlier(label_ns: int, months: int) -> int:
     day = np.datetime64(label_ns // DAY_NS, "D")
     month = day.astype("datetime64[M]")
     into = int((day - month.astype("datetime64[D]")).astype(int))
-    begin = (month - months).astype("datetime64[D]")
-    after = (month - months + 1).astype("datetime64[D]")
+    first = month - np.timedelta64(months, "M")
+    begin = first.astype("datetime64[D]")
+    after = (first + np.timedelta64(1, "M")).astype("datetime64[D]")
     length = int((after - begin).astype(int))
     return (int(begin.astype(int)) + min(into, length - 1)) * DAY_NS
