@@ -167,7 +167,11 @@ class ProvidersSettings(Section):
         Unique,
         Expected("vendors (alpha_vantage, yahoo), each at most once"),
     ] = ("alpha_vantage", "yahoo")
-    """Who is asked first; those not named come last."""
+    """
+    Who is asked first; those not named come last.
+
+    Outside of the US, vendors that name the unit of their prices come before others.
+    """
     alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
     """Alpha Vantage: official, needs a key."""
     yahoo: YahooSettings = YahooSettings()
