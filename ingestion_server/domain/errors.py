@@ -237,6 +237,8 @@ class ProviderUnavailableError(ProviderError):
     reason = "ALL_PROVIDERS_FAILED"
     transient = True
     trips_breaker = True
+    silent: bool = False
+    """Whether it took all the time it was given, and said nothing."""
 
     @override
     def facts(self) -> dict[str, str]:

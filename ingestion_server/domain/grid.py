@@ -56,6 +56,11 @@ class Grid:
         start = max(0, len(self) - count)
         return Grid(self.opens_ns[start:], self.closes_ns[start:])
 
+    def since(self, start_ns: int) -> Grid:
+        """Return those that open at a time or later."""
+        later = self.opens_ns >= start_ns
+        return Grid(self.opens_ns[later], self.closes_ns[later])
+
     def due(self, now_ns: int) -> Grid:
         """Return those that are over by ``now_ns``."""
         over = self.closes_ns <= now_ns

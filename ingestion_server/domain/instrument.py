@@ -83,6 +83,7 @@ def instrument(
             "has characters that no symbol has; expected for example AAPL, BRK.B, "
             "EUR/USD, BTC/USD or ^GSPC",
         )
+    _refuse_dashed_pair(spelled)
     told = _told_by(spelled, pair)
     kind = asset_class or told
     if (told is AssetClass.INDEX) != (kind is AssetClass.INDEX) or (
@@ -104,6 +105,12 @@ def instrument(
             f"such as {', '.join(sorted(VENUES)[:6])}, …",
         )
     return Instrument(spelled, kind, mic or _primary(spelled, kind))
+
+
+def _refuse_dashed_pair(spelled: str) -> None:
+    base, dash, quote = spelled.rpartition("-")
+    if dash and quote in FIAT:
+        raise _wrong("symbol", f"a pair is written {base}/{quote}")
 
 
 def _told_by(spelled: str, pair: re.Match[str] | None) -> AssetClass:

@@ -74,6 +74,7 @@ class BarResult:
     interval: Interval
     adjustment: Adjustment
     currency: str
+    volume_unit: str
     zone: str
     series: BarSeries
     states: npt.NDArray[np.uint8]

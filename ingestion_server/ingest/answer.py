@@ -126,6 +126,7 @@ def answer(progress: Progress) -> BarResult:
             query.adjustment if instrument.asset_class.adjustable else Adjustment.RAW
         ),
         currency=collected.currency,
+        volume_unit=collected.volume_unit,
         zone=instrument.venue.zone if instrument.venue else "UTC",
         series=series,
         states=states(collected, series, owners, scope.wanted, query.interval),

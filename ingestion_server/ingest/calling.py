@@ -31,6 +31,8 @@ class Allowance:
     """Longer than this is not waited for quota."""
     kind: str
     """Kind of data and asset class, which a breaker judges apart from others."""
+    last_resort: bool = True
+    """Whether nobody else can be asked; else this is only a share of the time."""
     urgent: bool = True
     """Whether somebody waits for the answer."""
     tally: CallTally = field(default_factory=CallTally)
@@ -96,6 +98,7 @@ class Exchange:
             request,
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
+            last_resort=allowance.last_resort,
             urgent=allowance.urgent,
             tally=allowance.tally,
         )

@@ -14,6 +14,7 @@ from ingestion_server.domain.errors import (
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.ingest.calling import Exchange
+from ingestion_server.ingest.scope import Scope
 from ingestion_server.ingest.vendor import ActionsOf, Refusals
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.provider import BarAsk, Provider
@@ -69,12 +70,16 @@ def candidates(
     names: Sequence[str],
     vendors: Mapping[str, Vendor],
     query: BarQuery,
-    span: Span,
+    scope: Scope,
     *,
     transport: Transport,
     now_ns: int,
 ) -> list[Candidate | ProviderError]:
     """Return, in order, each vendor with its recipe, or why it cannot serve."""
+    span = scope.span
+    # Without a calendar nobody can tell the first bars from later ones, so a vendor
+    # that does not reach back to the start cannot give them.
+    from_the_start = bool(scope.first and scope.wanted is None)
     found: list[Candidate | ProviderError] = []
     for name in names:
         vendor = vendors.get(name)
@@ -87,7 +92,9 @@ def candidates(
             found.append(CredentialsRefusedError(vendor.no_key, provider=name))
             continue
         then_ns = _as_of(vendor.provider, query, span, transport, now_ns)
-        made = _recipe(vendor.provider, query, span, then_ns)
+        made = _recipe(
+            vendor.provider, query, span, then_ns, from_the_start=from_the_start
+        )
         if isinstance(made, Unable):
             found.append(CapabilityMissingError(made.reason, provider=name))
         else:
@@ -96,7 +103,12 @@ def candidates(
 
 
 def _recipe(
-    provider: Provider, query: BarQuery, span: Span, now_ns: int
+    provider: Provider,
+    query: BarQuery,
+    span: Span,
+    now_ns: int,
+    *,
+    from_the_start: bool = False,
 ) -> Recipe | Unable:
     instrument = query.instrument
     if provider.spelling(instrument) is None:
@@ -110,6 +122,7 @@ def _recipe(
         query.hours,
         span,
         now_ns,
+        from_the_start,
     )
     return recipe(provider.capabilities, need)
 

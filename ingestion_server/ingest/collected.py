@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ class Piece:
     series: BarSeries
     received_at_ns: int
     currency: str = ""
+    volume_unit: str = ""
     derivation: str = ""
     feed_delay_seconds: float | None = None
     first_trade_ns: int | None = None
@@ -48,6 +49,11 @@ class Collected:
         """Return the unit of the prices, if a vendor named it."""
         return next((piece.currency for piece in self.pieces if piece.currency), "")
 
+    @property
+    def volume_unit(self) -> str:
+        """Return what volume counts; empty = shares, contracts or nothing."""
+        return self.pieces[0].volume_unit if self.pieces else ""
+
     def times_ns(self) -> Times:
         """Return the opens of all bars so far."""
         if not self.pieces:
@@ -62,16 +68,7 @@ class Collected:
         series = ascending(piece.series)
         new = series.take(~np.isin(series.open_time_ns, self.times_ns()))
         if len(new):
-            self.pieces.append(
-                Piece(
-                    piece.provider,
-                    new,
-                    piece.received_at_ns,
-                    piece.currency,
-                    piece.derivation,
-                    piece.feed_delay_seconds,
-                )
-            )
+            self.pieces.append(replace(piece, series=new))
         return len(new)
 
     def series(self) -> tuple[BarSeries, npt.NDArray[np.int64]]:

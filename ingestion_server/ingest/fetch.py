@@ -13,12 +13,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
     DeadlineExceededError,
     IngestionError,
     NoDataUnexplainedError,
     ProviderError,
+    ProviderUnavailableError,
     QuotaExhaustedError,
 )
 from ingestion_server.domain.query import BarQuery, Priority, SourceMode, Span
@@ -51,7 +54,12 @@ How long before their caller calls end, and which share of the time that may be:
 an error that comes from the call itself says whose fault it was.
 """
 _CALENDAR_SHARE: Final = 0.5
-"""Part of the caller's time that a calendar may take."""
+_CALENDAR_SECONDS: Final = 8.0
+_LATE_CALENDAR_SECONDS: Final = 0.05
+"""
+Part of the caller's time that a calendar may take, the most of it, and how long one
+is waited for that was late the last time.
+"""
 
 
 class Fetcher:
@@ -71,6 +79,8 @@ class Fetcher:
         self._calendars = calendars
         self._transport = transport
         self._clock = clock
+        # Bounded: there are no more names than there are venues.
+        self._late_calendars: set[str] = set()
 
     async def fetch(
         self, query: BarQuery, *, budget_seconds: float, most_bars: int
@@ -90,7 +100,7 @@ class Fetcher:
             )
         names = order(query.policy, self._listing)
         deadline = self._clock.monotonic() + budget_seconds
-        sessions = await self._sessions(query, budget_seconds * _CALENDAR_SHARE)
+        sessions = await self._sessions(query, budget_seconds)
         now_ns = self._clock.now_ns()
         progress = Progress(
             query, scope(query, sessions, now_ns=now_ns, most_bars=most_bars)
@@ -99,16 +109,23 @@ class Fetcher:
             return answer(progress)
         if query.policy.mode is SourceMode.ANY:
             names = unit_namers_first(names, self._vendors, query.instrument)
-        able = self._able(names, progress, now_ns)
         left = deadline - self._clock.monotonic()
+        hasty = deadline - min(_HASTE_SECONDS, left * _MOST_HASTE)
         try:
             async with asyncio.timeout(left):
-                await self._gather(
-                    able,
-                    progress,
-                    sessions,
-                    deadline - min(_HASTE_SECONDS, left * _MOST_HASTE),
-                )
+                able = self._able(names, progress, now_ns)
+                await self._gather(able, progress, sessions, hasty)
+                if progress.may_begin_later():
+                    # The first bars were asked for, and there are none so early.
+                    whole = scope(
+                        msgspec.structs.replace(query, limit=0),
+                        sessions,
+                        now_ns=now_ns,
+                        most_bars=most_bars,
+                    )
+                    progress = progress.anew(replace(whole, first=query.limit))
+                    able = self._able(names, progress, now_ns)
+                    await self._gather(able, progress, sessions, hasty)
         except (TimeoutError, DeadlineExceededError) as error:
             if not (progress.collected.pieces and query.policy.allow_partial):
                 raise DeadlineExceededError(
@@ -128,15 +145,24 @@ class Fetcher:
             raise no_answer
         return answer(progress)
 
-    async def _sessions(self, query: BarQuery, patience: float) -> Sessions | None:
+    async def _sessions(
+        self, query: BarQuery, budget_seconds: float
+    ) -> Sessions | None:
+        """Return the sessions, or None if they take too long; then without them."""
         venue = query.instrument.venue
         if venue is None:
             return None
+        patience = min(budget_seconds * _CALENDAR_SHARE, _CALENDAR_SECONDS)
+        if venue.calendar in self._late_calendars:
+            patience = min(patience, _LATE_CALENDAR_SECONDS)
         try:
             async with asyncio.timeout(patience):
-                return await self._calendars.sessions(venue.calendar)
+                sessions = await self._calendars.sessions(venue.calendar)
         except TimeoutError:
+            self._late_calendars.add(venue.calendar)
             return None
+        self._late_calendars.discard(venue.calendar)
+        return sessions
 
     def _able(
         self, names: Sequence[str], progress: Progress, now_ns: int
@@ -146,7 +172,7 @@ class Fetcher:
             names,
             self._vendors,
             progress.query,
-            progress.scope.span,
+            progress.scope,
             transport=self._transport,
             now_ns=now_ns,
         ):
@@ -176,9 +202,7 @@ class Fetcher:
                 )
                 continue
             others = index + 1 < len(able)
-            left = deadline - self._clock.monotonic()
-            wait = min(_SHORT_WAIT_SECONDS, left) if others else left
-            allowance = self._allowance(progress.query, deadline, wait)
+            allowance = self._allowance(progress.query, deadline, len(able) - index)
             error = await self._attempt(candidate, progress, gaps, sessions, allowance)
             if others and isinstance(error, QuotaExhaustedError):
                 postponed.append((candidate, error))
@@ -190,13 +214,20 @@ class Fetcher:
             if error.retry_after_seconds is None or error.retry_after_seconds >= left:
                 continue
             progress.errors.remove(error)
-            allowance = self._allowance(progress.query, deadline, left)
+            allowance = self._allowance(progress.query, deadline, 1)
             await self._attempt(candidate, progress, gaps, sessions, allowance)
 
-    def _allowance(self, query: BarQuery, deadline: float, wait: float) -> Allowance:
+    def _allowance(
+        self, query: BarQuery, deadline: float, vendors_left: int
+    ) -> Allowance:
+        """Return an equal share of the time: who hangs must not take it all."""
+        now = self._clock.monotonic()
+        left = deadline - now
+        last = vendors_left == 1
         return Allowance(
-            deadline,
-            wait,
+            deadline if last else now + left / vendors_left,
+            left if last else min(_SHORT_WAIT_SECONDS, left),
+            last_resort=last,
             kind=f"bars:{query.instrument.asset_class}",
             urgent=query.priority is Priority.INTERACTIVE,
         )
@@ -231,10 +262,20 @@ class Fetcher:
         new = 0
         error: IngestionError | None
         try:
-            piece, error = await desk.bars(task)
+            # A little later than the calls themselves end; what others wait for as
+            # well, such as corporate actions, goes on without us.
+            async with asyncio.timeout(allowance.deadline - started + _HASTE_SECONDS):
+                piece, error = await desk.bars(task)
         except ProviderError as raised:
             piece, error = None, raised
+        except (TimeoutError, DeadlineExceededError) as raised:
+            if allowance.last_resort:
+                raise
+            piece, error = None, _too_slow(candidate.name, raised)
+        if isinstance(error, DeadlineExceededError) and not allowance.last_resort:
+            error = _too_slow(candidate.name, error)
         if piece is not None:
+            piece = progress.fitted(piece)
             unlike = progress.unlike(piece)
             if unlike:
                 error = CapabilityMissingError(unlike, provider=candidate.name)
@@ -269,6 +310,14 @@ def _outcome(new: int, error: IngestionError | None, allowance: Allowance) -> Ou
     if isinstance(error, NoDataUnexplainedError | CapabilityMissingError):
         return Outcome.NO_DATA
     return Outcome.FAILED if allowance.tally.calls else Outcome.SKIPPED
+
+
+def _too_slow(name: str, cause: Exception) -> ProviderError:
+    error = ProviderUnavailableError(
+        f"{name} did not answer in its share of the time", provider=name
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _lacking(progress: Progress) -> str:

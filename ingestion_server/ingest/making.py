@@ -57,6 +57,7 @@ def made(
     *,
     provider: str,
     received_at_ns: int,
+    first_trade_ns: int | None,
 ) -> tuple[BarSeries, list[QualityFlag]]:
     """
     Return the bars of the gaps, as they were asked for, and what was noticed.
@@ -84,7 +85,12 @@ def made(
             basis_ns=int(_local_days(np.array([received_at_ns]), task)[0]),
         )
     if task.recipe.interval is not task.query.interval:
-        series = _summed(series, task, provider, received_at_ns)
+        wanted, parts = _grids(task, provider)
+        parts = parts.due(received_at_ns - SETTLING_NS)
+        if first_trade_ns is not None:
+            # Nobody owes bars of before the first trade.
+            parts = parts.since(first_trade_ns)
+        series = resampled(series, parts, wanted)
     return _clipped(series, task.gaps), flags
 
 
@@ -143,9 +149,8 @@ def _grid_of(interval: Interval, task: Task, span: Span) -> Grid | None:
     return grid(asset_class, interval, span, task.sessions)
 
 
-def _summed(
-    series: BarSeries, task: Task, provider: str, received_at_ns: int
-) -> BarSeries:
+def _grids(task: Task, provider: str) -> tuple[Grid, Grid]:
+    """Return the bars that are wanted, and the shorter ones they are made of."""
     span = _whole(task)
     wanted = _grid_of(task.query.interval, task, span)
     parts = _grid_of(task.recipe.interval, task, span)
@@ -154,7 +159,7 @@ def _summed(
             f"{task.query.interval} bars cannot be summed up without a calendar",
             provider=provider,
         )
-    return resampled(series, parts.due(received_at_ns - SETTLING_NS), wanted)
+    return wanted, parts
 
 
 def _clipped(series: BarSeries, gaps: Sequence[Span]) -> BarSeries:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from ingestion_server.domain.adjustment import TradingHours
-from ingestion_server.domain.errors import IngestionError, ProviderError
+from ingestion_server.domain.errors import (
+    CapabilityMissingError,
+    IngestionError,
+    NoDataUnexplainedError,
+    ProviderError,
+)
 from ingestion_server.domain.grid import Grid, missing_spans
 from ingestion_server.domain.instrument import AssetClass
+from ingestion_server.domain.interval import labels
+from ingestion_server.domain.quality import FlagKind, QualityFlag
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.result import Attempt, Missing, Outcome
 from ingestion_server.domain.venues import US_VENUES
@@ -48,9 +55,13 @@ class Progress:
             return due
         from_ns, until_ns = self._limits()
         if first is not None:
-            from_ns = max(from_ns, first)
+            label = first if self.query.interval.intraday else self._label(first)
+            from_ns = max(from_ns, label)
         inside = (due.opens_ns >= from_ns) & (due.opens_ns <= until_ns)
         return Grid(due.opens_ns[inside], due.closes_ns[inside])
+
+    def _label(self, time_ns: int) -> int:
+        return int(labels(np.array([time_ns], np.int64), self.query.interval)[0])
 
     def _limits(self) -> tuple[int, int]:
         """Return the first and the last open that the answer can reach to by now."""
@@ -95,6 +106,23 @@ class Progress:
         all_due, due = self.scope.due, self.due()
         return all_due is not None and due is not None and len(all_due) > len(due) == 0
 
+    def may_begin_later(self) -> bool:
+        """Tell whether the first bars are wanted, and history begins after them."""
+        silent = all(
+            isinstance(error, NoDataUnexplainedError | CapabilityMissingError)
+            for error in self.errors
+        )
+        return bool(
+            self.scope.first
+            and not self.collected.pieces
+            and not self.query.interval.intraday
+            and silent
+        )
+
+    def anew(self, scope: Scope) -> Progress:
+        """Return the same attempts with another scope, and nothing gathered."""
+        return Progress(self.query, scope, attempts=self.attempts)
+
     def skipped(self, error: ProviderError) -> None:
         """Note a vendor that was not asked."""
         self.errors.append(error)
@@ -107,11 +135,29 @@ class Progress:
             return "days of FX begin at different hours with different vendors"
         return ""
 
+    def fitted(self, piece: Piece) -> Piece:
+        """Return a piece without its volume, if that counts something else."""
+        mine, given = self.collected.volume_unit, piece.volume_unit
+        if not self.collected.pieces or mine == given or piece.series.volume is None:
+            return piece
+        flag = QualityFlag(
+            FlagKind.FIELD_ABSENT,
+            f"{piece.provider} counts volume in {given or 'units'}, the rest of this "
+            f"series in {mine or 'units'}: its volume is left out",
+        )
+        return replace(
+            piece,
+            series=replace(piece.series, volume=None),
+            flags=[*piece.flags, flag],
+        )
+
     def unlike(self, piece: Piece) -> str:
         """Return why a piece must not stand beside what is there; empty if it may."""
         have, given = self.collected.currency, piece.currency
         known = bool(have) or self.query.instrument.exchange in US_VENUES
-        if not self.collected.pieces or (have == given and known):
+        if not self.collected.pieces or not len(piece.series):
+            return ""
+        if have == given and known:
             return ""
         return f"prices in {given or 'an unnamed unit'} do not suit {have or 'another'}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -109,15 +109,18 @@ class VendorDesk:
                 raise failure
             return None, None
         rows = concatenated([page.series for page in pages])
+        firsts = [p.first_trade_ns for p in pages if p.first_trade_ns is not None]
         series, flags = made(
             rows,
             task,
             actions,
             provider=self.provider.name,
             received_at_ns=received_at_ns,
+            first_trade_ns=min(firsts, default=None),
         )
         flags.extend(flag for page in pages for flag in page.flags)
-        return self._piece(task, pages, series, flags, received_at_ns), failure
+        piece = self._piece(task, pages, series, flags, received_at_ns)
+        return replace(piece, first_trade_ns=min(firsts, default=None)), failure
 
     def _ask(self, task: Task) -> BarAsk:
         query = task.query
@@ -219,7 +222,6 @@ class VendorDesk:
         flags: list[QualityFlag],
         received_at_ns: int,
     ) -> Piece:
-        firsts = [p.first_trade_ns for p in pages if p.first_trade_ns is not None]
         times = {int(time) for time in series.open_time_ns}
         inside = [
             flag
@@ -233,9 +235,9 @@ class VendorDesk:
             series,
             received_at_ns,
             currency=next((page.currency for page in pages if page.currency), ""),
+            volume_unit=next((page.volume_unit for page in pages), ""),
             derivation=task.recipe.derivation,
             feed_delay_seconds=self.provider.feed_delay_seconds,
-            first_trade_ns=min(firsts) if firsts else None,
             flags=inside,
         )
 

@@ -93,6 +93,8 @@ def late(call: Call) -> DeadlineExceededError:
 
 def _silent(call: Call, seconds: float) -> ProviderUnavailableError:
     provider = call.request.provider
-    return ProviderUnavailableError(
+    error = ProviderUnavailableError(
         f"{provider} did not answer within {seconds:.3g} seconds", provider=provider
     )
+    error.silent = True
+    return error

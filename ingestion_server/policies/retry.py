@@ -7,7 +7,11 @@ from typing import final
 
 from typing_extensions import override
 
-from ingestion_server.domain.errors import BreakerOpenError, ProviderError
+from ingestion_server.domain.errors import (
+    BreakerOpenError,
+    ProviderError,
+    ProviderUnavailableError,
+)
 from ingestion_server.policies.limits import RetryLimits
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpResponse
@@ -55,18 +59,19 @@ class Retry(Policy):
                 raise last from e
             except ProviderError as e:
                 failures += 1
-                pause = self._pause(e, failures, call.deadline)
+                pause = self._pause(e, failures, call)
                 if pause is None:
                     raise
                 last = e
             await self._clock.sleep(pause)
 
-    def _pause(
-        self, error: ProviderError, failures: int, deadline: float
-    ) -> float | None:
+    def _pause(self, error: ProviderError, failures: int, call: Call) -> float | None:
         """Return how long to wait before the next try; None if there is none."""
         limits = self._limits
         if not error.transient or failures >= limits.attempts:
+            return None
+        silent = isinstance(error, ProviderUnavailableError) and error.silent
+        if silent and not call.last_resort:
             return None
         # More doublings than this only overflow.
         doubled = limits.first_seconds * 2.0 ** min(failures - 1, 60)
@@ -75,6 +80,6 @@ class Retry(Policy):
         if asked > limits.longest_retry_after_seconds:
             return None
         pause = max(pause, asked)
-        if self._clock.monotonic() + pause >= deadline:
+        if self._clock.monotonic() + pause >= call.deadline:
             return None
         return pause

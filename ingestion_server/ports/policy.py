@@ -29,6 +29,8 @@ class Call(msgspec.Struct, frozen=True):
     deadline: float
     """When the caller's time is over, in monotonic seconds; infinity = never."""
     longest_quota_wait_seconds: float = LONGEST_QUOTA_WAIT_SECONDS
+    last_resort: bool = True
+    """Whether nobody else can be asked; else a silent vendor is not asked again."""
     urgent: bool = True
     """Whether it passes calls that may wait, in the queue for quota."""
     tally: CallTally = msgspec.field(default_factory=CallTally)

@@ -91,6 +91,8 @@ class Page:
     series: BarSeries
     currency: str = ""
     """Unit of the prices as the vendor names it; empty if it does not."""
+    volume_unit: str = ""
+    """What volume counts where it is no shares or contracts: ``BTC`` or ``USD``."""
     first_trade_ns: int | None = None
     """When the instrument was first traded, if the vendor says."""
     flags: list[QualityFlag] = field(default_factory=list)

@@ -43,6 +43,8 @@ class Need(msgspec.Struct, frozen=True):
     hours: TradingHours
     span: Span
     now_ns: int
+    from_the_start: bool = False
+    """Whether bars are of no use without those at the start of the span."""
 
 
 class Unable(msgspec.Struct, frozen=True):
@@ -118,11 +120,12 @@ def _needs_extended(need: Need) -> bool:
 
 
 def _reaches(row: Capability, need: Need) -> bool:
-    if row.earliest_ns is not None and need.span.end_ns <= row.earliest_ns:
+    wanted = need.span.start_ns if need.from_the_start else need.span.end_ns - 1
+    if row.earliest_ns is not None and wanted < row.earliest_ns:
         return False
     if row.oldest_seconds is None:
         return True
-    return need.span.end_ns > need.now_ns - int(row.oldest_seconds * SECOND_NS)
+    return wanted >= need.now_ns - int(row.oldest_seconds * SECOND_NS)
 
 
 def _too_far(rows: Iterable[Capability], interval: Interval, need: Need) -> str:

@@ -24,6 +24,7 @@ from ingestion_server.domain.errors import (
 )
 
 _DEFAULT_RETRY_SECONDS: Final = 1.0
+_SOON_SECONDS: Final = 120.0
 _TRANSIENT: Final = (ProviderUnavailableError, BreakerOpenError)
 _REFUSALS: Final = (
     CredentialsRefusedError,
@@ -53,14 +54,16 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
     def those(*kinds: type[ProviderError]) -> list[ProviderError]:
         return [error for error in able if isinstance(error, kinds)]
 
-    broken = bool(those(*_TRANSIENT))
     chosen: IngestionError
     out = [error for error in able if isinstance(error, QuotaExhaustedError)]
+    # Who is busy for a moment may know better; whose day is over is not waited for.
+    busy = [error for error in out if _retry_soon(error)]
+    broken = bool(those(*_TRANSIENT))
     if len(out) == len(able):
         chosen = _exhausted(out)
     elif len(those(*_REFUSALS)) == len(able):
         chosen = able[0]
-    elif (unknown := those(SymbolUnknownError)) and not broken:
+    elif (unknown := those(SymbolUnknownError)) and not (broken or busy):
         chosen = _unknown(unknown, symbol)
     elif malformed := those(MalformedPayloadError):
         chosen = malformed[0]
@@ -73,6 +76,11 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
             retry_after_seconds=_earliest(able),
         )
     return chosen
+
+
+def _retry_soon(error: ProviderError) -> bool:
+    seconds = error.retry_after_seconds
+    return seconds is not None and seconds <= _SOON_SECONDS
 
 
 def _of_one(error: ProviderError, symbol: str) -> IngestionError:

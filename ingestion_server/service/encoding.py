@@ -99,6 +99,7 @@ def _response(
         interval=INTERVAL_CODES[result.interval],
         adjustment=ADJUSTMENT_CODES[result.adjustment],
         currency=result.currency,
+        volume_unit=result.volume_unit,
         time_zone=result.zone,
         exchange=result.instrument.exchange,
     )

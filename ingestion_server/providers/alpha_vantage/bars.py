@@ -73,7 +73,13 @@ def read_bars(response: HttpResponse, ask: BarAsk, setting: IntradayLabel) -> Pa
     # Reversed, rows that are newest first need no sorting.
     rows = ascending(rows.take(slice(None, None, -1)))
     times, flags = _labelled(rows, ask, zone, setting)
-    return Page(ascending(replace(rows, open_time_ns=times)), unit, flags=flags)
+    crypto = ask.instrument.asset_class is AssetClass.CRYPTO
+    return Page(
+        ascending(replace(rows, open_time_ns=times)),
+        unit,
+        volume_unit=ask.instrument.pair[0] if crypto else "",
+        flags=flags,
+    )
 
 
 def _rows(members: dict[str, msgspec.Raw], interval: Interval) -> msgspec.Raw:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfoNotFoundError
 import numpy as np
 
 from ingestion_server.domain.bars import BarSeries, Column, ascending, empty_series
-from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.instrument import AssetClass, Instrument
 from ingestion_server.domain.interval import SECOND_NS, Times, day_labels, labels
 from ingestion_server.domain.quality import FlagKind, QualityFlag
 from ingestion_server.domain.zones import local_from_utc
@@ -56,6 +56,7 @@ def read_bars(body: bytes, ask: BarAsk) -> Page:
     return Page(
         live_row_merged(series, ask, result.meta),
         currency=result.meta.currency or "",
+        volume_unit=_volume_unit(result.meta, ask.instrument),
         first_trade_ns=_first_trade(result.meta, zone),
         flags=[_unstamped(rows.unstamped)] if rows.unstamped else [],
     )
@@ -123,6 +124,12 @@ def _column(values: list[float | None] | None, length: int) -> Column:
     if len(values) != length:
         raise malformed(f"{length} stamps and {len(values)} values")
     return np.array(values, np.float64)
+
+
+def _volume_unit(meta: Meta, instrument: Instrument) -> str:
+    """Return what volume counts: of crypto, the currency and not the coins [M]."""
+    crypto = instrument.asset_class is AssetClass.CRYPTO
+    return meta.currency or instrument.pair[1] if crypto else ""
 
 
 def _unstamped(count: int) -> QualityFlag:

@@ -301,6 +301,7 @@ class BarSeries(_message.Message):
     BARS_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     EXCHANGE_FIELD_NUMBER: _builtins.int
+    VOLUME_UNIT_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The symbol in our spelling, for example "AAPL", "BRK.B" or "EUR/USD"."""
     interval: Global___Interval.ValueType
@@ -317,6 +318,10 @@ class BarSeries(_message.Message):
     """IANA name of the exchange's time zone, which defines its sessions."""
     exchange: _builtins.str
     """Market identifier code of the exchange; empty for FX and crypto."""
+    volume_unit: _builtins.str
+    """What volume counts, where it is no shares or contracts: the code of a crypto
+    asset ("BTC") or of a currency ("USD"), because vendors differ.
+    """
     @_builtins.property
     def bars(self) -> _containers.RepeatedCompositeFieldContainer[Global___Bar]:
         """The bars; filled unless columns were asked for."""
@@ -336,10 +341,11 @@ class BarSeries(_message.Message):
         bars: _abc.Iterable[Global___Bar] | None = ...,
         columns: Global___BarColumns | None = ...,
         exchange: _builtins.str = ...,
+        volume_unit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "bars", b"bars", "columns", b"columns", "currency", b"currency", "exchange", b"exchange", "interval", b"interval", "symbol", b"symbol", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "bars", b"bars", "columns", b"columns", "currency", b"currency", "exchange", b"exchange", "interval", b"interval", "symbol", b"symbol", "time_zone", b"time_zone", "volume_unit", b"volume_unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
