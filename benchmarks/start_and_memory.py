@@ -115,6 +115,7 @@ def settle(cache: Path) -> None:
         if time.monotonic() > until:
             raise TimeoutError("no calendar was computed")
         time.sleep(0.05)
+    # The child that wrote the file still has to end; nobody outside hears when.
     time.sleep(0.5)
 
 

@@ -141,6 +141,8 @@ class AlphaVantageSettings(Section):
     """
     intraday_label: IntradayLabel = "start"
     """Which end of a bar its stamp names, where a page does not show it."""
+    datatype: Literal["json", "csv"] = "json"
+    """How it is asked to spell bars; both are read, whichever comes."""
 
 
 class YahooSettings(Section):

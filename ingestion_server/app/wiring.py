@@ -111,8 +111,11 @@ async def joined(
 
 
 def _providers(settings: Settings) -> Sequence[Provider]:
-    label = settings.providers.alpha_vantage.intraday_label
-    return (AlphaVantage(intraday_label=label), Yahoo())
+    chosen = settings.providers.alpha_vantage
+    return (
+        AlphaVantage(intraday_label=chosen.intraday_label, datatype=chosen.datatype),
+        Yahoo(),
+    )
 
 
 @asynccontextmanager

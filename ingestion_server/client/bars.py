@@ -55,6 +55,8 @@ class Bars:
     """``raw``, ``split`` or ``split_dividend``; raw for FX, crypto and indices."""
     currency: str
     """Unit of the prices: ISO 4217, or a minor unit such as ``GBp``; may be empty."""
+    volume_unit: str
+    """What volume counts, if no shares or contracts: ``BTC`` or ``USD``."""
     time_zone: str
     """IANA name of the exchange's time zone."""
     exchange: str
@@ -185,6 +187,7 @@ class Bars:
             "interval": self.interval,
             "adjustment": self.adjustment,
             "currency": self.currency,
+            "volume_unit": self.volume_unit,
             "time_zone": self.time_zone,
             "exchange": self.exchange,
             "completeness": str(self.completeness),
@@ -219,6 +222,7 @@ def decoded(chunks: Sequence[ingestion_service_pb2.FetchResponse]) -> Bars:
         interval=vocabulary.word(vocabulary.INTERVALS, series.interval),
         adjustment=vocabulary.word(vocabulary.ADJUSTMENTS, series.adjustment),
         currency=series.currency,
+        volume_unit=series.volume_unit,
         time_zone=series.time_zone,
         exchange=series.exchange,
         columns=columns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marketdata.ingestion.v1 import ingestion_service_pb2 as wire
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
+from ingestion_server.client import Client
 from tests.port.house import Build, House, pinned, times
 
 JANUARY = {"start": "2024-01-02T00:00:00Z", "end": "2024-02-01T00:00:00Z"}
@@ -34,6 +35,14 @@ async def test_volumes_that_count_different_things_are_not_mixed(home: House) ->
     assert 0 < len(volumes) < len(answer.series.bars)
     assert max(volumes) < 1_000 * min(volumes)
     assert any("counts volume in USD" in flag.detail for flag in answer.quality_flags)
+
+
+async def test_the_client_tells_what_volume_counts(home: House) -> None:
+    async with Client(home.target) as client:
+        coins = await client.fetch("BTC/USD", limit=5)
+        shares = await client.fetch("AAPL", limit=5)
+
+    assert (coins.volume_unit, shares.volume_unit) == ("BTC", "")
 
 
 async def test_the_first_bars_begin_with_the_first_trade(home: House) -> None:
