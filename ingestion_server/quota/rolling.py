@@ -252,8 +252,14 @@ class RollingQuota(Quota):
 
     def _refusal(self, turn: Turn, now: Instant) -> QuotaExhaustedError:
         seconds = turn.at_seconds - now.seconds
+        # A window that only the vendor knows is none of ours: nothing is counted.
+        told = "".join(
+            f" ({use.used} of {use.limit} calls used)"
+            for use in self.usage()
+            if use.window == turn.window
+        )
         return QuotaExhaustedError(
-            f"no call to {self._provider} fits its window {turn.window!r}"
+            f"no call to {self._provider} fits its window {turn.window!r}{told}"
             f" for another {seconds:.3g} seconds",
             provider=self._provider,
             window=turn.window,

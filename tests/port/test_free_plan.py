@@ -91,3 +91,27 @@ async def test_what_a_plan_lacks_altogether_is_said(build: Build) -> None:
             end="2024-06-11T00:00:00Z",
         )
         assert served_by(answer) == ["yahoo"]
+
+
+async def test_a_caller_hears_how_much_of_a_window_is_used(build: Build) -> None:
+    settings = {
+        "PROVIDERS__ALPHA_VANTAGE__PLAN": "free",
+        "SANDBOX__ALPHA_VANTAGE_PLAN": "free",
+    }
+    raw = {"adjustment": "ADJUSTMENT_RAW", "limit": 5}
+    async with build(settings=settings) as home:
+        for number in range(25):
+            home.clock.advance(1.1)
+            await home.fetch(
+                symbol=f"SBX{number + 1:04}",
+                source_policy=pinned("alpha_vantage"),
+                **raw,
+            )
+        home.clock.advance(1.1)
+
+        failed = await home.refused(
+            symbol="SBX0100", source_policy=pinned("alpha_vantage"), **raw
+        )
+
+    assert failed.reason == "QUOTA_EXHAUSTED"
+    assert "(25 of 25 calls used)" in failed.message

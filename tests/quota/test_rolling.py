@@ -41,6 +41,7 @@ async def test_ten_idle_minutes_earn_no_more_than_the_limit(clock: ManualClock) 
 
     assert error.window == "minute"
     assert error.provider == "acme"
+    assert "(5 of 5 calls used)" in error.message
     assert error.retry_after_seconds == pytest.approx(60.02)
     assert acme.available_in() == pytest.approx(60.02)
 
