@@ -10,6 +10,8 @@ Everything that can go wrong, as facts.
     │   ├── SymbolUnknownError         the vendor does not know the symbol
     │   ├── NoDataUnexplainedError     the vendor says nothing, and not why
     │   ├── QuotaExhaustedError        the vendor, or our ledger, says: not now
+    │   ├── CostLimitError             it would cost more than the caller allows
+    │   ├── LedgerUnavailableError     the call cannot be written down first
     │   ├── CredentialsRefusedError    our key is wrong or absent
     │   ├── SessionExpiredError        the vendor wants us to greet it anew
     │   ├── EntitlementMissingError    the plan does not include it
@@ -181,6 +183,28 @@ class QuotaExhaustedError(ProviderError):
         return {"provider": self.provider, "window": self.window}
 
 
+class CostLimitError(ProviderError):
+    """Say that a call would cost more than the caller allows."""
+
+    reason = "COST_LIMIT_EXCEEDED"
+
+    def __init__(self, message: str, *, provider: str, price_usd: str) -> None:
+        super().__init__(message, provider=provider)
+        self.price_usd = price_usd
+        """What the next call would cost."""
+
+    @override
+    def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
+        return {"provider": self.provider, "price_usd": self.price_usd}
+
+
+class LedgerUnavailableError(ProviderError):
+    """Say that a call was held back because it could not be written down first."""
+
+    reason = "LEDGER_UNAVAILABLE"
+
+
 class CredentialsRefusedError(ProviderError):
     """Say that a vendor refuses our key, or that we have none."""
 
@@ -239,6 +263,8 @@ class ProviderUnavailableError(ProviderError):
     trips_breaker = True
     silent: bool = False
     """Whether it took all the time it was given, and said nothing."""
+    never_left: bool = False
+    """Whether there was no connection, so that the vendor cannot have counted it."""
 
     @override
     def facts(self) -> dict[str, str]:

@@ -1,42 +1,56 @@
-"""What a vendor lets us call, as those who call see it."""
+"""What vendors let us call: as those who call see it, and as those who look at it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+from ingestion_server.ports.budget import Counts, Scope, WindowKind
+
+
+class Lane(StrEnum):
+    """Name how urgent a call is."""
+
+    INTERACTIVE = "interactive"
+    """Somebody waits for it: it passes batch calls."""
+    BATCH = "batch"
+    """It may wait, and never takes what is kept for interactive calls."""
 
 
 class Debit(msgspec.Struct, frozen=True):
     """Prove that one call was reserved; give it back only if it never left."""
 
+    number: int
+    """Unlike that of every other call of this vendor since the start."""
     at_seconds: float
     """When, by the clock that never goes back."""
     at_ns: int
     """When, by the wall clock."""
-
-
-class WindowUse(msgspec.Struct, frozen=True):
-    """Tell what is left of one window."""
-
-    window: str
-    limit: int
-    used: int
-    free_in_seconds: float
-    """When one more call fits this window; 0 = now."""
+    steady_ns: int
+    """When, by the wall clock as it was at the start and not set since."""
+    units: int = 1
+    lane: Lane = Lane.INTERACTIVE
+    cost_usd: Decimal = Decimal(0)
 
 
 class Quota(Protocol):
     """Say when a vendor may be called, and hear what it says about it."""
 
     async def reserve(
-        self, *, longest_wait_seconds: float, urgent: bool = True
+        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane
     ) -> Debit:
         """
-        Wait for the turn of one call, and count it; who is urgent goes first.
+        Wait for the turn of one call, and count it in all windows.
 
-        Raises ``QuotaExhaustedError`` at once if the wait would be longer.
+        Raises:
+            QuotaExhaustedError: At once, if the wait would be longer; it says when
+                the call would have its turn.
+            LedgerUnavailableError: The call could not be written down.
+
         """
         ...
 
@@ -44,8 +58,13 @@ class Quota(Protocol):
         """Take back a call that never left."""
         ...
 
-    def arrived(self, debit: Debit) -> None:
-        """Hear that a call was answered, or given up: it has reached the vendor."""
+    def arrived(self, debit: Debit, headers: Mapping[str, str]) -> None:
+        """
+        Hear that a call was answered, or given up: it has reached the vendor.
+
+        The answer's headers, names in lower case, may tell that less is left than
+        we think; never more.
+        """
         ...
 
     def penalise(self, *, retry_after_seconds: float | None, window: str) -> None:
@@ -60,6 +79,194 @@ class Quota(Protocol):
         """Return how long a call that is asked for now would wait; 0 = not at all."""
         ...
 
-    def usage(self) -> Sequence[WindowUse]:
-        """Return what is left of each window."""
+    def price_usd(self, endpoint: str) -> Decimal:
+        """Return what one more call of an endpoint would cost."""
+        ...
+
+
+class Origin(StrEnum):
+    """Name who said how large a window is."""
+
+    DECLARED = "declared"
+    """The vendor's pages, as the house knows them."""
+    CONFIGURED = "configured"
+    """The operator's settings."""
+    HEADER = "header"
+    """The vendor, in an answer."""
+
+
+class WindowUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell the state of one window."""
+
+    provider: str
+    plan: str
+    scope: Scope
+    window: str
+    kind: WindowKind
+    counts: Counts
+    seconds: float
+    """Its length; of a month, that of the longest."""
+    reset_zone: str
+    """Empty unless it is fixed."""
+    limit: int
+    """What the vendor allows; where nothing is published, what we allow ourselves."""
+    tracked: bool
+    """False where the vendor publishes no number."""
+    origin: Origin
+    used: int
+    """Counted and answered."""
+    reserved: int
+    """Counted, and on their way."""
+    kept: int
+    """How much of the limit batch calls can never take."""
+    resets_at_ns: int | None
+    """When all of it is free again if nothing is added; None = it is free now."""
+    free_at_ns: int | None
+    """When one more call fits; None = now."""
+
+    @property
+    def remaining(self) -> int:
+        """Return what is left."""
+        return max(self.limit - self.used - self.reserved, 0)
+
+
+class AccountUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell the state of all windows of a vendor, who waits, and what it costs."""
+
+    provider: str
+    plan: str
+    windows: Sequence[WindowUse]
+    closed_until_ns: int | None
+    """Until when the vendor wants to be left alone; None = it does not."""
+    closed_reason: str
+    waiting: Mapping[Lane, int]
+    spend: Spend
+
+
+class Spend(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell what a vendor costs in one calendar month (UTC)."""
+
+    month: str
+    """For example ``2026-11``."""
+    units: int
+    allowance_units: int
+    price_per_unit_usd: Decimal
+    flat_usd: Decimal
+    metered_usd: Decimal
+    """What the units beyond the allowance cost so far."""
+    projected_metered_usd: Decimal
+    """The same at the end of the month, if it goes on like this."""
+
+    @property
+    def total_usd(self) -> Decimal:
+        """Return the cost so far."""
+        return self.flat_usd + self.metered_usd
+
+    @property
+    def projected_usd(self) -> Decimal:
+        """Return the cost at the end of the month, if it goes on like this."""
+        return self.flat_usd + self.projected_metered_usd
+
+
+class AlertKind(StrEnum):
+    """Name what an operator should know."""
+
+    USED_80_PERCENT = "used_80_percent"
+    USED_95_PERCENT = "used_95_percent"
+    VIOLATION = "violation"
+    """The vendor refused a call that fitted all windows we know."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell an operator about one window."""
+
+    number: int
+    """Ascending, without holes."""
+    kind: AlertKind
+    provider: str
+    window: str
+    """Empty if the vendor did not name one."""
+    used: int
+    limit: int
+    at_ns: int
+    detail: str
+
+
+class OnAlert(Protocol):
+    """Listen to alerts."""
+
+    def __call__(self, alert: Alert) -> None:
+        """Hear of one alert; must not fail and must not wait."""
+        ...
+
+
+class WindowForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell when a window runs out if it goes on like this."""
+
+    use: WindowUse
+    rate_per_second: float
+    """Of late, smoothed."""
+    by_time_of_day: bool
+    """Whether history was long enough to expect each hour's usual traffic."""
+    expected_until_reset: int
+    """What will be asked for until the window resets."""
+    exhausts_at_ns: int | None
+    """None if it resets before."""
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """Be a number of calls that somebody wants to make."""
+
+    provider: str
+    endpoint: str = ""
+    calls: int
+    lane: Lane = Lane.BATCH
+    finish_by_ns: int | None = None
+
+
+class PlannedForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell what becomes of planned calls, behind those that wait already."""
+
+    planned: Planned
+    fits: int
+    """Calls that are done in time."""
+    finishes_at_ns: int | None
+    """When the last of them all would have its turn; None = farther than foreseen."""
+    held_by: str
+    """The window that the last of them waits for; empty if none does."""
+    cost_usd: Decimal
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many are not done in time."""
+        return self.planned.calls - self.fits
+
+
+class Ledger(Protocol):
+    """Let people look at all budgets."""
+
+    def uses(self) -> Sequence[AccountUse]:
+        """Return the state of each vendor's budget."""
+        ...
+
+    def forecasts(self) -> Sequence[WindowForecast]:
+        """Return when each window runs out."""
+        ...
+
+    async def foresee(self, planned: Sequence[Planned]) -> Sequence[PlannedForecast]:
+        """
+        Return what becomes of planned calls.
+
+        Raises:
+            InvalidQueryError: A vendor is not known.
+
+        """
+        ...
+
+    def alerts(self, after: int) -> Sequence[Alert]:
+        """Return the latest alerts with higher numbers, oldest first."""
+        ...
+
+    async def changed(self, after_alert: int, *, within_seconds: float) -> None:
+        """Wait until there is a newer alert, but not longer."""
         ...

@@ -28,6 +28,8 @@ CODES: Final[Mapping[type[errors.IngestionError], grpc.StatusCode]] = {
     errors.SymbolUnknownError: grpc.StatusCode.NOT_FOUND,
     errors.NoDataUnexplainedError: grpc.StatusCode.UNAVAILABLE,
     errors.QuotaExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.CostLimitError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.LedgerUnavailableError: grpc.StatusCode.UNAVAILABLE,
     # Ours are refused, not the caller's: never UNAUTHENTICATED.
     errors.CredentialsRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.SessionExpiredError: grpc.StatusCode.FAILED_PRECONDITION,

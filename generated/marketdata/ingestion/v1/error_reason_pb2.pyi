@@ -115,6 +115,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "SERVER_STOPPING", "domain": "ingestion.marketdata",
          "metadata": {}}
     """
+    ERROR_REASON_COST_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 15
+    """FAILED_PRECONDITION: every vendor that could answer would cost more than
+    SourcePolicy.max_cost_usd allows.
+
+        {"reason": "COST_LIMIT_EXCEEDED", "domain": "ingestion.marketdata",
+         "metadata": {"provider": "alpha_vantage", "price_usd": "0.002"}}
+    """
+    ERROR_REASON_LEDGER_UNAVAILABLE: _ErrorReason.ValueType  # 16
+    """UNAVAILABLE: calls are held back because they cannot be written down first, for
+    example on a full disk, and a restart would forget them. The message names the
+    file; google.rpc.RetryInfo says when it is tried again.
+
+        {"reason": "LEDGER_UNAVAILABLE", "domain": "ingestion.marketdata",
+         "metadata": {"provider": "alpha_vantage"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the values of google.rpc.ErrorInfo.reason, which stand there
@@ -214,5 +229,20 @@ ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 14
 
     {"reason": "SERVER_STOPPING", "domain": "ingestion.marketdata",
      "metadata": {}}
+"""
+ERROR_REASON_COST_LIMIT_EXCEEDED: ErrorReason.ValueType  # 15
+"""FAILED_PRECONDITION: every vendor that could answer would cost more than
+SourcePolicy.max_cost_usd allows.
+
+    {"reason": "COST_LIMIT_EXCEEDED", "domain": "ingestion.marketdata",
+     "metadata": {"provider": "alpha_vantage", "price_usd": "0.002"}}
+"""
+ERROR_REASON_LEDGER_UNAVAILABLE: ErrorReason.ValueType  # 16
+"""UNAVAILABLE: calls are held back because they cannot be written down first, for
+example on a full disk, and a restart would forget them. The message names the
+file; google.rpc.RetryInfo says when it is tried again.
+
+    {"reason": "LEDGER_UNAVAILABLE", "domain": "ingestion.marketdata",
+     "metadata": {"provider": "alpha_vantage"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

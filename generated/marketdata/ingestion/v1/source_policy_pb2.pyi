@@ -59,11 +59,17 @@ class SourcePolicy(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_FIELD_NUMBER: _builtins.int
     mode: Global___SourcePolicy.Mode.ValueType
     """How the vendor is chosen."""
     allow_partial: _builtins.bool
     """Whether an incomplete answer is welcome; unset means yes. If false, an answer
     that would be PARTIAL becomes an error.
+    """
+    max_cost_usd: _builtins.float
+    """Most that the calls made for this answer may cost together, in US dollars at the
+    margin; unset = no limit. A vendor whose next call would exceed it is not asked.
+    0 allows only what the flat price of a plan pays for. Must not be negative.
     """
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -75,13 +81,19 @@ class SourcePolicy(_message.Message):
         mode: Global___SourcePolicy.Mode.ValueType = ...,
         providers: _abc.Iterable[_builtins.str] | None = ...,
         allow_partial: _builtins.bool | None = ...,
+        max_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "allow_partial", b"allow_partial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "max_cost_usd", b"max_cost_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "allow_partial", b"allow_partial", "mode", b"mode", "providers", b"providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "max_cost_usd", b"max_cost_usd", "mode", b"mode", "providers", b"providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allow_partial: _TypeAlias = _typing.Literal["allow_partial"]  # noqa: Y015
     _WhichOneofArgType__allow_partial: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__allow_partial) -> _WhichOneofReturnType__allow_partial | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
 
 Global___SourcePolicy: _TypeAlias = SourcePolicy  # noqa: Y015
