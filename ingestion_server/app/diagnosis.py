@@ -12,7 +12,7 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ingestion_server.app import findings
@@ -20,6 +20,7 @@ from ingestion_server.app.findings import (
     PROBE_SECONDS,
     Answer,
     Finding,
+    LedgerFile,
     Target,
     Verdict,
 )
@@ -27,9 +28,11 @@ from ingestion_server.app.settings import Settings
 from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.providers.alpha_vantage import declarations as alpha_vantage
 from ingestion_server.providers.yahoo import declarations as yahoo
+from ingestion_server.quota.journal import FILE_NAME
 
 OUR_NAME: Final = "ingestion-server"
 """How our HTTP door calls itself."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Means:
     """Write into a folder, or where it would be made, and leave nothing behind."""
     load_tls: Callable[[Path, Path], None]
     """Read a certificate and its key."""
+    read_ledger: Callable[[Path], LedgerFile | None]
+    """Read a ledger wholly, and leave it as it is; None = there is none."""
     calendar: Callable[[str], Coroutine[object, object, bool]]
     """Have an exchange's calendar, computed if need be; tell whether one has."""
     now: Callable[[], float]
@@ -104,10 +109,12 @@ def _at_home(
 ) -> list[Finding]:
     """Look at what this machine has; that may block."""
     state = settings.state.place()
+    ledger = state / FILE_NAME
     return [
         *_tls(settings, means),
         *_ports(settings, means, ours=ours),
         findings.state_folder(state, _error(lambda: means.write(state))),
+        findings.ledger(ledger, _outcome(lambda: means.read_ledger(ledger))),
         findings.calendar_folder(
             calendar_folder, _error(lambda: means.write(calendar_folder))
         ),
@@ -151,8 +158,11 @@ async def _asked(means: Means, target: Target) -> Answer | OSError:
 
 
 def _error(look: Callable[[], None]) -> OSError | None:
+    return _outcome(look)
+
+
+def _outcome(look: Callable[[], _T]) -> _T | OSError:
     try:
-        look()
+        return look()
     except OSError as error:
         return error
-    return None

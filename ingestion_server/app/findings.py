@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 from ingestion_server.app import secrets
@@ -73,6 +73,17 @@ class Answer:
     """The other's clock, as HTTP writes it."""
     server: str = ""
     """What the other calls itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFile:
+    """Hold what can be told of a ledger by reading it."""
+
+    size_bytes: int
+    complaint: str = ""
+    """What SQLite says is wrong with it; empty = nothing."""
+    unread: str = ""
+    """Why it was not read, if that is nothing to worry about."""
 
 
 def keys(settings: Settings, *, simulated: bool) -> Iterator[Finding]:
@@ -213,6 +224,35 @@ def state_folder(folder: Path, error: OSError | None) -> Finding:
         f"{folder} cannot be written: {_said(error)}",
         "set state.folder to a folder that this user may write",
     )
+
+
+def ledger(file: Path, outcome: LedgerFile | OSError | None) -> Finding:
+    """Tell whether what was used of each quota is known from the last run."""
+    match outcome:
+        case None:
+            return Finding("ledger", Verdict.OK, f"{file} will be made")
+        case OSError():
+            return Finding(
+                "ledger",
+                Verdict.FAIL,
+                f"{file} cannot be read: {_said(outcome)}",
+                "let this user read and write it; it must be a plain file",
+            )
+        case LedgerFile(complaint=""):
+            told = outcome.unread or "is whole"
+            size = f"{outcome.size_bytes:,} bytes"
+            return Finding("ledger", Verdict.OK, f"{file} {told}, {size}")
+        case LedgerFile():
+            return Finding(
+                "ledger",
+                Verdict.FAIL,
+                f"{file} is damaged: {outcome.complaint}",
+                "restore it, or move it away together with its -wal and -shm; then "
+                "what was used today is forgotten, so vendors may refuse calls, or "
+                "charge for more than was planned",
+            )
+        case _:
+            assert_never(outcome)
 
 
 def calendar_folder(folder: Path, error: OSError | None) -> Finding:

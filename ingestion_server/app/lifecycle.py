@@ -22,8 +22,12 @@ from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import GrpcServer, bound_server
 from ingestion_server.telemetry.call_log import CallLog
+from ingestion_server.telemetry.metrics_page import MetricsPage
+from ingestion_server.telemetry.quota_log import QuotaLog
+from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
 from ingestion_server.web import Stage, serving
 
 _log: Final = logging.getLogger(__name__)
@@ -52,15 +56,23 @@ async def served(
     stage = Stage.STARTING
     door = Door(settings.grpc.max_concurrent_calls)
     hooks: list[OnCall] = [CallLog()]
+    alerts = AlertCounter()
     async with (
-        joined(settings, mode, hooks=hooks) as house,
-        serving(settings.http.address, lambda: stage) as http_port,
+        joined(settings, mode, hooks=hooks, on_alert=[QuotaLog(), alerts]) as house,
+        serving(
+            settings.http.address,
+            lambda: stage,
+            metrics=MetricsPage(quota_parts(house.ledger, alerts, house.clock.now_ns)),
+        ) as http_port,
     ):
         servicer = IngestionServicer(
             house.fetcher, door, symbols_at_once=settings.grpc.symbols_at_once
         )
+        quotas = QuotaServicer(house.ledger, door, house.clock)
         _refuse_taken(settings.grpc.address)
-        server = bound_server(servicer, settings.grpc.address, _credentials(settings))
+        server = bound_server(
+            servicer, quotas, settings.grpc.address, _credentials(settings)
+        )
         addresses = Addresses(
             _with_port(settings.grpc.address, server.port),
             _with_port(settings.http.address, http_port),

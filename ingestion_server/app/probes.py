@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import socket
+import sqlite3
 import ssl
 import sys
 import tempfile
@@ -12,21 +14,35 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.message import Message
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Final
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
 from ingestion_server.app.diagnosis import Means
-from ingestion_server.app.findings import PROBE_SECONDS, Answer, Target
+from ingestion_server.app.findings import PROBE_SECONDS, Answer, LedgerFile, Target
 from ingestion_server.app.words import host_and_port
 from ingestion_server.calendars import ComputedCalendars
 
 _AGENT: Final = "Mozilla/5.0 (compatible; ingestion-server doctor)"
 """Some vendors turn Python's own name away, whoever asks."""
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREAD: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        sqlite3.SQLITE_BUSY: "is in use by a server",
+        sqlite3.SQLITE_LOCKED: "is in use by a server",
+        # Who only reads cannot finish what a crash interrupted.
+        sqlite3.SQLITE_READONLY: "was left by a crash, and is mended by the start",
+    }
+)
+_LOCK_SECONDS: Final = 1.0
+_HEADER_BYTES: Final = 20
+_WAL: Final = b"\x02\x02"
+"""What bytes 18 and 19 of a database say where it has a write-ahead log."""
 
 
 def means(calendar_folder: Path) -> Means:
@@ -42,6 +58,7 @@ def means(calendar_folder: Path) -> Means:
         listen=listen,
         write=write,
         load_tls=load_tls,
+        read_ledger=read_ledger,
         calendar=calendar,
         now=time.time,
     )
@@ -85,6 +102,44 @@ def load_tls(certificate: Path, key: Path) -> None:
     """Read a certificate and its key; an encrypted key is none that a server reads."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key, password="")
+
+
+def read_ledger(file: Path) -> LedgerFile | None:
+    """
+    Read a ledger wholly, and leave it as it is; a running server may write to it.
+
+    Raises:
+        OSError: It is no file that this user can read.
+
+    """
+    try:
+        # By hand, since SQLite says the same of all that keeps it from opening a file.
+        with file.open("rb") as opened:
+            wal = opened.read(_HEADER_BYTES)[-len(_WAL) :] == _WAL
+        size_bytes = file.stat().st_size
+    except FileNotFoundError:
+        return None
+    # Where a log is kept, even a reader makes one if there is none, and leaves it
+    # behind: another user's server could then not write. Without one nobody writes.
+    idle = wal and not file.with_name(f"{file.name}-wal").exists()
+    mode = "mode=ro&immutable=1" if idle else "mode=ro"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(
+                f"{file.absolute().as_uri()}?{mode}", timeout=_LOCK_SECONDS, uri=True
+            )
+        ) as database:
+            (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        # An extended code has the plain one in its last byte.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _UNREAD:
+            return LedgerFile(size_bytes, unread=_UNREAD[code])
+        if code not in _DAMAGED:
+            raise OSError(str(error)) from error
+        said = str(error)
+    complaint = "" if said == "ok" else " ".join(said.split())
+    return LedgerFile(size_bytes, complaint)
 
 
 class _Unmoved(urllib.request.HTTPRedirectHandler):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
+from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
+from typing_extensions import TypeIs
 
-from ingestion_server.app.words import Expected, Unset
+from ingestion_server.app.words import AsJson, Expected, Unset
 
 PREFIX: Final = "INGESTION_"
 """How our environment variables begin."""
@@ -23,6 +26,7 @@ _KINDS: Final[Mapping[object, str]] = {
     bool: "true or false",
     int: "an integer",
     float: "a number",
+    Decimal: "a number",
     str: "a text",
 }
 
@@ -31,7 +35,7 @@ def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Field
     """Yield each setting's dotted key and its field, in the model's order."""
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if _is_model(kind):
             yield from leaves(kind, f"{above}{name}.")
         else:
             yield f"{above}{name}", field
@@ -49,12 +53,40 @@ def is_secret(field: FieldInfo) -> bool:
 
 def is_number(field: FieldInfo) -> bool:
     """Return whether a number is wanted, which true and false are not."""
-    return field.annotation in (int, float)
+    return _bare(field.annotation) in (int, float, Decimal)
+
+
+def is_table(field: FieldInfo) -> bool:
+    """Return whether it is a table, or several, and JSON in a variable."""
+    return any(isinstance(item, AsJson) for item in field.metadata)
 
 
 def expectation(field: FieldInfo) -> str:
     """Say in words what a setting holds."""
     return _words(field.annotation, field.metadata)
+
+
+def part(field: FieldInfo, place: Sequence[int | str]) -> str:
+    """Say in words what a place within a table holds; empty if there is no such."""
+    kind: object = field.annotation
+    metadata: Sequence[object] = ()
+    for step in place:
+        kind = _bare(kind)
+        if _is_model(kind):
+            if (inner := kind.model_fields.get(str(step))) is None:
+                return ""
+            kind, metadata = inner.annotation, inner.metadata
+        else:
+            # Each row of tuple[X, ...], and each value of Mapping[str, X], is an X.
+            row, *values = get_args(kind)
+            kind, metadata = (row if get_origin(kind) is tuple else values[0]), ()
+    return _words(kind, metadata)
+
+
+def parts(field: FieldInfo) -> tuple[str, ...]:
+    """Name what each of several tables may hold."""
+    row = _bare(next(iter(get_args(_bare(field.annotation))), None))
+    return tuple(row.model_fields) if _is_model(row) else ()
 
 
 def unset(field: FieldInfo) -> str:
@@ -73,6 +105,20 @@ def guess(key: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(meant)}?" if meant else ""
 
 
+def _bare(kind: object) -> object:
+    """Take off what is said beside a type, and that it may be None."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _bare(get_args(kind)[0])
+    if origin in (Union, UnionType):
+        return _bare(next(each for each in get_args(kind) if each is not NoneType))
+    return kind
+
+
+def _is_model(kind: object) -> TypeIs[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def _words(kind: object, metadata: Sequence[object]) -> str:
     for item in metadata:
         if isinstance(item, Expected):
@@ -83,9 +129,17 @@ def _words(kind: object, metadata: Sequence[object]) -> str:
         return _words(inner, extra)
     if origin in (Union, UnionType):
         return _words(next(k for k in get_args(kind) if k is not NoneType), ())
-    if origin is Literal:
-        return f"one of {', '.join(get_args(kind))}"
+    if choices := _choices(kind):
+        return f"one of {', '.join(choices)}"
+    if _is_model(kind):
+        return "a table of settings"
     return _KINDS.get(kind, "a path") + _bound(metadata)
+
+
+def _choices(kind: object) -> Sequence[str]:
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
 
 
 def _bound(metadata: Sequence[object]) -> str:

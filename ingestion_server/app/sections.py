@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from ingestion_server.app import folders
 from ingestion_server.app.words import (
     Address,
+    AsJson,
     AsText,
     Count,
     Expected,
+    Header,
     Key,
+    Length,
     Place,
     Seconds,
     Separated,
+    Text,
     Unique,
     Unset,
+    Usd,
+    Whole,
 )
+from ingestion_server.ports.budget import Counts, Period, Scope, WindowKind
 
 VendorId = Literal["alpha_vantage", "yahoo"]
 AlphaVantagePlan = Literal["free", "75", "150", "300", "600", "1200"]
+SandboxPlan = Annotated[
+    str,
+    AsText,
+    Field(pattern=r"^(?:free|75|150|300|600|1200|[1-9][0-9]{0,4}per[1-9][0-9]{0,4}s)$"),
+    Expected(
+        "one of free, 75, 150, 300, 600, 1200, or CALLSperSECONDSs such as 60per5s, "
+        "both from 1 to 99999"
+    ),
+]
+"""As the sandbox has it; asking that would load all of it at every start."""
 IntradayLabel = Literal["start", "end"]
+
+_BY_PLAN = Unset("as the plan says")
 
 
 class Section(BaseModel):
@@ -126,6 +146,68 @@ class ActionsSettings(Section):
     """How long; a new split is known a quarter of a day later at most."""
 
 
+class QuotaSettings(Section):
+    """Share what vendors allow."""
+
+    interactive_share: Annotated[
+        float,
+        Field(ge=0, le=0.9, allow_inf_nan=False),
+        Expected("a number from 0 to 0.9"),
+    ] = 0.1
+    """Share of each window that batch calls can never take."""
+
+
+class WindowSettings(Section):
+    """
+    Allow so much per stretch of time; fields mean what they mean in a declared window.
+
+    Only types are checked here: what makes no sense is found in the whole budget.
+    """
+
+    name: Text
+    limit: Whole
+    kind: WindowKind = WindowKind.ROLLING
+    seconds: Length = 0.0
+    period: Period | None = None
+    reset_zone: Text = "UTC"
+    counts: Counts = Counts.CALLS
+    scope: Scope | None = None
+    """None = the key, or the address if the vendor has no key."""
+    margin_seconds: Length | None = None
+    limit_header: Header = ""
+    remaining_header: Header = ""
+    reset_header: Header = ""
+
+
+class BudgetSettings(Section):
+    """Replace parts of what the chosen plan declares."""
+
+    windows: Annotated[
+        tuple[WindowSettings, ...] | None,
+        AsJson(),
+        Expected("a list of tables, one for each window"),
+        _BY_PLAN,
+    ] = None
+    """What may leave; an empty list = no limit. In a variable, JSON."""
+    weights: Annotated[
+        Mapping[str, Whole] | None,
+        AsJson(),
+        Expected("a table of units by endpoint"),
+        _BY_PLAN,
+    ] = None
+    """Units of a call by its endpoint; 1 where nothing is said. In a variable, JSON."""
+    price_per_unit_usd: Annotated[Usd | None, _BY_PLAN] = None
+    """Price of a unit beyond the allowance."""
+    allowance_units: Annotated[int | None, Expected("an integer ≥ 0"), _BY_PLAN] = None
+    """Units of a calendar month (UTC) that the flat price pays for."""
+    monthly_price_usd: Annotated[Usd | None, _BY_PLAN] = None
+    """The flat price."""
+    used_header: Annotated[
+        Header | None, Expected("the name of a header"), _BY_PLAN
+    ] = None
+    """Response header that tells how many units a call cost."""
+
+
 class AlphaVantageSettings(Section):
     """Set up Alpha Vantage."""
 
@@ -143,6 +225,8 @@ class AlphaVantageSettings(Section):
     """Which end of a bar its stamp names, where a page does not show it."""
     datatype: Literal["json", "csv"] = "json"
     """How it is asked to spell bars; both are read, whichever comes."""
+    budget: BudgetSettings = BudgetSettings()
+    """What it allows and costs, if that is not what the plan declares."""
 
 
 class YahooSettings(Section):
@@ -158,6 +242,8 @@ class YahooSettings(Section):
 
     By default it is ``unofficial``.
     """
+    budget: BudgetSettings = BudgetSettings()
+    """What it allows and costs, if that is not what the plan declares."""
 
 
 class ProvidersSettings(Section):
@@ -189,6 +275,11 @@ class ProvidersSettings(Section):
             case _:
                 raise KeyError(name)
 
+    def budgeted(self) -> tuple[VendorId, ...]:
+        """Name the vendors of whose budgets something was set."""
+        vendors: tuple[VendorId, ...] = get_args(VendorId)
+        return tuple(v for v in vendors if self.of(v).budget != BudgetSettings())
+
     def key_of(self, name: str) -> str:
         """Return a vendor's key in the clear; empty if there is none."""
         vendor = self.of(name)
@@ -211,8 +302,8 @@ class SandboxSettings(Section):
 
     seed: int = 7
     """Another seed is another market."""
-    alpha_vantage_plan: Annotated[AlphaVantagePlan, AsText] = "1200"
-    """Plan of a key whose ending names none; ``abc-free`` and ``abc-75`` do."""
+    alpha_vantage_plan: SandboxPlan = "1200"
+    """Plan of a key whose ending names none; ``abc-free`` and ``abc-60per5s`` do."""
     free_full: bool = True
     """Whether the free plan may ask for a whole history."""
     alpha_vantage_label: IntradayLabel = "start"

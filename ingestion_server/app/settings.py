@@ -10,7 +10,6 @@ the folder in which a server happens to be started changes nothing.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self, final
@@ -33,13 +32,14 @@ from ingestion_server.app.sections import (
     HttpSettings,
     LogSettings,
     ProvidersSettings,
+    QuotaSettings,
     RetrySettings,
     SandboxSettings,
     StateSettings,
     TransportSettings,
 )
 from ingestion_server.app.sources import CONFIG_VARIABLE, Found, Sources
-from ingestion_server.app.words import is_loopback
+from ingestion_server.app.words import is_loopback, quoted
 
 DEFAULT: Final = "default"
 """The origin of what nobody has set."""
@@ -52,8 +52,6 @@ _PROTECTED: Final[Mapping[str, str]] = {
     "protects it",
 }
 """What an address must be that other machines can reach."""
-_LONGEST_SHOWN: Final = 60
-_USER_OR_QUERY: Final = re.compile(r"(?<=//)[^/\s]*@|\?[^'\s]*")
 
 
 class SettingsError(Exception):
@@ -89,6 +87,8 @@ class Settings(BaseSettings):
     """Letting a failing vendor rest."""
     actions: ActionsSettings = ActionsSettings()
     """Splits and dividends."""
+    quota: QuotaSettings = QuotaSettings()
+    """Sharing what vendors allow."""
     providers: ProvidersSettings = ProvidersSettings()
     """The vendors."""
     log: LogSettings = LogSettings()
@@ -188,6 +188,11 @@ def load_settings(
             f"got '{found[key].value}'"
             for key in settings.exposed()
         )
+        if settings.providers.budgeted():
+            # The vendors' modules are heavy, and few change a budget.
+            from ingestion_server.app import budgets  # noqa: PLC0415
+
+            problems += budgets.problems(settings)
     # Raised out here, so that no exception with the values in it hangs on to ours.
     if problems or settings is None:
         secrets = [i.value for i in found.values() if isinstance(i.value, SecretStr)]
@@ -216,6 +221,9 @@ def _problem(
     path = ".".join(map(str, place))
     for key, item in found.items():
         if path == key or path.startswith(f"{key}."):
+            rest = place[key.count(".") + 1 :]
+            if rest and schema.is_table(FIELDS[key]):
+                return _wrong_part(key, item, rest)
             return _wrong_value(key, item)
     inside = [item.origin for key, item in found.items() if key.startswith(f"{path}.")]
     return f"{path} ({', '.join(dict.fromkeys(inside))}): {cause}"
@@ -226,10 +234,30 @@ def _wrong_value(key: str, item: Found) -> str:
     told = f"{key} ({item.origin}): expected {schema.expectation(field)}"
     if schema.is_secret(field):
         return told
-    shown = _USER_OR_QUERY.sub("…", repr(item.value))
-    if len(shown) > _LONGEST_SHOWN:
-        shown = f"{shown[:_LONGEST_SHOWN]}…"
-    return f"{told}, got {shown}"
+    return f"{told}, got {quoted(item.value)}"
+
+
+def _wrong_part(key: str, item: Found, place: Sequence[int | str]) -> str:
+    """Tell what is wrong within a table."""
+    path = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in place)
+    told = f"{key}{path} ({item.origin}):"
+    if expected := schema.part(FIELDS[key], place):
+        return f"{told} expected {expected}, got {quoted(_within(item.value, place))}"
+    hint = schema.guess(str(place[-1]), schema.parts(FIELDS[key]))
+    return f"{told} unknown setting{hint}"
+
+
+def _within(value: object, place: Sequence[int | str]) -> object:
+    """Return what stands at a place within tables; None if nothing does."""
+    for at in place:
+        match value:
+            case Mapping():
+                value = value.get(at)
+            case list() | tuple() if isinstance(at, int):
+                value = value[at]
+            case _:
+                return value
+    return value
 
 
 def _blanked(problem: str, secrets: Sequence[SecretStr]) -> str:

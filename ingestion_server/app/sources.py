@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,18 @@ _SERVICE_LINK: Final = re.compile(
     r"[A-Z0-9]+(?:_[A-Z0-9]+)*?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*"
     r"|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
 )
+
+
+def _table(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Refuse what TOML refuses too; else a mistake in a long line would be lost."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a key is written twice")
+    return table
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class Sources:
                 if not (_IN_KUBERNETES in environ and _SERVICE_LINK.fullmatch(name)):
                     self._unknown_variable(name, allowed)
             elif environ[name] and name in known and known[name] not in hidden:
-                found[known[name]] = Found(environ[name], name)
+                found |= self._variable(known[name], name, environ[name])
         for key in hidden:
             if (secret := secrets.find(key, environ, self.problems)) is not None:
                 found[key] = Found(secret.value, secret.origin)
@@ -99,6 +112,21 @@ class Sources:
                 yield from self._flat(value, origin, f"{key}.")
             else:
                 self.problems.append(f"{key} ({origin}): expected a table of settings")
+
+    def _variable(self, key: str, name: str, text: str) -> dict[str, Found]:
+        if not schema.is_table(self._fields[key]):
+            return {key: Found(text, name)}
+        try:
+            value = json.loads(
+                text, object_pairs_hook=_table, parse_constant=_no_number
+            )
+        # Of brackets without end, the reader runs out of room.
+        except (ValueError, RecursionError) as error:
+            expected = schema.expectation(self._fields[key])
+            told = f"{key} ({name}): expected {expected}, in JSON: {error}"
+            self.problems.append(told)
+            return {}
+        return {key: Found(value, name)}
 
     def _unknown_variable(self, name: str, allowed: set[str]) -> None:
         inside = f"{name}{schema.NESTING}"

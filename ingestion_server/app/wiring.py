@@ -6,6 +6,9 @@ Building order is reading order, and teardown its reverse.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,10 +17,11 @@ from typing import Final
 import msgspec
 
 from ingestion_server.app import secrets
-from ingestion_server.app.clock import SystemClock
+from ingestion_server.app.budgets import budget_of
+from ingestion_server.app.clock import SystemClock, boot_id
 from ingestion_server.app.folders import user_cache_folder
 from ingestion_server.app.sections import AlphaVantageSettings
-from ingestion_server.app.settings import Settings
+from ingestion_server.app.settings import DEFAULT, Settings
 from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.calendars import ComputedCalendars
 from ingestion_server.ingest.calling import Exchange
@@ -32,14 +36,17 @@ from ingestion_server.policies.limits import (
     RetryLimits,
 )
 from ingestion_server.policies.pipeline import pipeline, standard_policies
+from ingestion_server.ports.budget import Budget, Window
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.policy import Send
-from ingestion_server.ports.provider import Plan, Provider
+from ingestion_server.ports.provider import Provider
+from ingestion_server.ports.quota import OnAlert
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo
-from ingestion_server.quota.rolling import RollingQuota
+from ingestion_server.quota.journal import JournalError
+from ingestion_server.quota.ledger import Ledger, Place, Setup, Terms
 from ingestion_server.registry.selection import Listing
 
 SANDBOX_KEY: Final = "sandbox-key"
@@ -69,6 +76,8 @@ class Joined(msgspec.Struct, frozen=True):
 
     fetcher: Fetcher
     calendars: ComputedCalendars
+    ledger: Ledger
+    clock: Clock
     sandbox_url: str
 
 
@@ -79,12 +88,13 @@ async def joined(
     *,
     clock: Clock | None = None,
     hooks: Sequence[OnCall] = (),
+    on_alert: Sequence[OnAlert] = (),
 ) -> AsyncIterator[Joined]:
     """
     Build the rooms below the doors, and take them down again.
 
     Raises:
-        OSError: A folder or a port cannot be used.
+        OSError: A folder, a port or the ledger cannot be used.
         ValueError: The folder to replay holds no recordings.
 
     """
@@ -101,13 +111,17 @@ async def joined(
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
         )
-        workshop = _Workshop(settings, mode, transport, actions, clock, hooks)
+        ledger = await asyncio.to_thread(
+            _ledger, settings, mode, providers, clock, on_alert
+        )
+        await stack.enter_async_context(ledger.keeping())
+        workshop = _Workshop(settings, mode, transport, actions, ledger, clock, hooks)
         vendors = workshop.vendors(providers)
         listing = _listing(settings, vendors, providers)
         fetcher = Fetcher(
             vendors, listing, calendars=calendars, transport=transport, clock=clock
         )
-        yield Joined(fetcher, calendars, url if mode.sandbox else "")
+        yield Joined(fetcher, calendars, ledger, clock, url if mode.sandbox else "")
 
 
 def _providers(settings: Settings) -> Sequence[Provider]:
@@ -187,6 +201,7 @@ class _Workshop(msgspec.Struct, frozen=True):
     mode: Mode
     transport: Transport
     actions: ActionsCache
+    ledger: Ledger
     clock: Clock
     hooks: Sequence[OnCall]
 
@@ -197,14 +212,13 @@ class _Workshop(msgspec.Struct, frozen=True):
         return {
             provider.name: self._vendor(provider, limits, breakers)
             for provider in providers
-            if getattr(self.settings.providers, provider.name).enabled
+            if provider.name in self.ledger.accounts
         }
 
     def _vendor(
         self, provider: Provider, limits: PolicyLimits, breakers: Breakers
     ) -> Vendor:
-        plan = _plan(self.settings, self.mode, provider)
-        quota = RollingQuota(provider.name, plan.windows, self.clock)
+        quota = self.ledger.accounts[provider.name]
         key = _key(self.settings, provider.name, self.mode)
 
         def steps(kind: str, send: Send) -> Send:
@@ -226,7 +240,7 @@ class _Workshop(msgspec.Struct, frozen=True):
                 self.clock,
                 keep_seconds=self.settings.actions.cache_seconds,
             ),
-            price_per_call_usd=plan.price_per_call_usd,
+            quota,
             no_key=_no_key(provider) if provider.needs_key and not key else "",
         )
 
@@ -244,15 +258,60 @@ def _policy_limits(settings: Settings) -> PolicyLimits:
     )
 
 
-def _plan(settings: Settings, mode: Mode, provider: Provider) -> Plan:
+def _ledger(
+    settings: Settings,
+    mode: Mode,
+    providers: Sequence[Provider],
+    clock: Clock,
+    on_alert: Sequence[OnAlert],
+) -> Ledger:
+    place = None
+    # Vendors within the process end with it, unless somebody asks for their ledger.
+    if mode.replay is None and not (mode.sandbox and settings.state.folder is None):
+        realm = "sandbox" if mode.sandbox else mode.sandbox_url
+        place = Place(settings.state.place(), realm, boot_id())
+    try:
+        return Ledger(
+            [
+                _setup(settings, mode, provider)
+                for provider in _ranked(settings, providers)
+                if settings.providers.of(provider.name).enabled
+            ],
+            clock=clock,
+            terms=Terms(
+                interactive_share=settings.quota.interactive_share,
+                call_seconds=settings.transport.call_seconds,
+            ),
+            place=place,
+            listeners=on_alert,
+        )
+    except JournalError as error:
+        raise OSError(str(error)) from error
+
+
+def _setup(settings: Settings, mode: Mode, provider: Provider) -> Setup:
+    name = provider.name
+    key = _key(settings, name, mode)
+    # Tells keys apart, and cannot be turned back into one.
+    identity = hashlib.sha256(f"ledger:{key}".encode()).hexdigest()[:16] if key else ""
+    plan, budget = _plan(settings, mode, provider)
+    return Setup(name, plan, budget, identity)
+
+
+def _plan(settings: Settings, mode: Mode, provider: Provider) -> tuple[str, Budget]:
     """Return the plan in force; a recording is not metered by anybody."""
     if mode.replay is not None:
-        return Plan(())
-    chosen = getattr(settings.providers, provider.name).plan
-    if chosen is None and mode.simulated and provider.needs_key:
+        return "recorded", Budget()
+    plan: str | None = settings.providers.of(provider.name).plan
+    if plan is None and mode.simulated and provider.needs_key:
         # Simulated keys have the plan that the simulation gives them.
-        chosen = settings.sandbox.alpha_vantage_plan
-    return provider.plans[chosen or provider.default_plan]
+        plan = settings.sandbox.alpha_vantage_plan
+        per = re.fullmatch(r"([0-9]+)per([0-9]+)s", plan)
+        if per is not None:
+            window = Window(name="pace", limit=int(per[1]), seconds=float(per[2]))
+            return plan, Budget(windows=(window,))
+    plan = plan or provider.default_plan
+    return plan, budget_of(settings, provider, plan)
 
 
 def _key(settings: Settings, name: str, mode: Mode) -> str:
@@ -282,10 +341,15 @@ def _no_key(provider: Provider) -> str:
 def _listing(
     settings: Settings, vendors: dict[str, Vendor], providers: Sequence[Provider]
 ) -> Listing:
-    known = [provider.name for provider in providers]
-    ranked = [*settings.providers.order, *known]
-    ranked = [name for name in dict.fromkeys(ranked) if name in known]
+    ranked = [provider.name for provider in _ranked(settings, providers)]
     return Listing(
         enabled=tuple(name for name in ranked if name in vendors),
         disabled=tuple(name for name in ranked if name not in vendors),
+        ranked=settings.origin("providers.order") != DEFAULT,
     )
+
+
+def _ranked(settings: Settings, providers: Sequence[Provider]) -> list[Provider]:
+    known = {provider.name: provider for provider in providers}
+    names = dict.fromkeys([*settings.providers.order, *known])
+    return [known[name] for name in names if name in known]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict
 
 LARGEST_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
+
+_LONGEST_SHOWN: Final = 60
+_USER_OR_QUERY: Final = re.compile(r"(?<=//)[^/\s]*@|\?[^'\s]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,25 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class AsJson:
+    """Mark a setting that is a table, or several, and JSON in a variable."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unset:
     """Say in words what holds while nobody has set something."""
 
     words: str
+
+
+def quoted(value: object) -> str:
+    """Return a value as people wrote it, shortened, without what may be a secret."""
+    if value is None:
+        return "nothing"
+    shown = _USER_OR_QUERY.sub("…", repr(value))
+    if len(shown) > _LONGEST_SHOWN:
+        return f"{shown[:_LONGEST_SHOWN]}…"
+    return shown
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -99,6 +118,16 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A length of time."""
 Count = Annotated[int, Field(ge=1)]
 """At least one."""
+Whole = Annotated[int, Strict(), Expected("an integer ≥ 1")]
+"""How many; whether that makes sense is told of the whole budget."""
+Length = Annotated[float, Strict(), Expected("a number of seconds")]
+"""A length of time that may be nothing, within a table of strict types."""
+Usd = Annotated[Decimal, Expected("a number ≥ 0")]
+"""Dollars, exact."""
+Text = Annotated[str, Strict()]
+"""A text, and no number that could be read as one."""
+Header = Annotated[Text, AfterValidator(str.lower)]
+"""Name of a header; vendors' pages write them in capitals, and nobody cares."""
 Separated = BeforeValidator(_separated)
 Unique = AfterValidator(_unique)
 AsText = BeforeValidator(_as_text)

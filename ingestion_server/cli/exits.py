@@ -20,9 +20,12 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     """No server answers, or it is stopping."""
     FAILED = 5
-    """Vendors failed, a quota is used up, or time ran out: later may be better."""
+    """
+    Vendors failed, a quota is used up or cannot be kept, or time ran out: later may be
+    better.
+    """
     CONFIGURATION = 6
-    """The server lacks a vendor, a key or a plan for this."""
+    """The server lacks a vendor, a key or a plan for this, or one cheap enough."""
 
 
 EPILOG: Final = """\
@@ -33,6 +36,6 @@ EPILOG: Final = """\
 3  no data: SYMBOL_UNKNOWN, NO_DATA_UNEXPLAINED
 4  no server at the target, or it is stopping
 5  vendors failed, quota used up, or time ran out: later may be better
-6  the server lacks a vendor, a key or a plan for this
+6  the server lacks a vendor, a key or a plan for this, or one cheap enough
 """
 """The same, for the help of a command that asks the server."""

@@ -14,6 +14,7 @@ from ingestion_server.client import (
     DeadlineExceededError,
     IngestionClientError,
     InvalidQueryError,
+    LedgerUnavailableError,
     LimitError,
     NoDataError,
     ProviderError,
@@ -29,6 +30,7 @@ STATUSES: Final[Mapping[type[IngestionClientError], Exit]] = {
     LimitError: Exit.FAILED,
     ProviderError: Exit.FAILED,
     DeadlineExceededError: Exit.FAILED,
+    LedgerUnavailableError: Exit.FAILED,
     ConfigurationError: Exit.CONFIGURATION,
 }
 """The exit status of each group of failures; any other is a defect."""

@@ -96,6 +96,17 @@ def fetch(  # noqa: PLR0913 - one parameter per option
             rich_help_panel=_SOURCES,
         ),
     ] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            "--max-cost",
+            min=0,
+            metavar="USD",
+            help="Most that the vendors may charge for this answer; 0 = only what"
+            " plans include. By default, no limit.",
+            rich_help_panel=_SOURCES,
+        ),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -164,6 +175,7 @@ def fetch(  # noqa: PLR0913 - one parameter per option
             "asset_class": asset_class,
             "providers": providers or (),
             "allow_partial": not no_partial,
+            "max_cost_usd": max_cost,
         },
         form=next(iter(wanted), Form.FULL_TABLE if every_bar else Form.TABLE),
         target=target,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingestion_server.cli import config, doctor, exits, fetch, sandbox, serve
+from ingestion_server.cli import config, doctor, exits, fetch, quota, sandbox, serve
 
 INTERRUPTED = 128 + 2
 """What a shell shows for a program that SIGINT ended."""
@@ -24,6 +24,7 @@ app = typer.Typer(
 # One line per command, in the order of the help.
 app.command("serve")(serve.serve)
 app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
+app.command("quota", epilog=exits.EPILOG)(quota.quota)
 app.command("sandbox")(sandbox.sandbox)
 app.command("config")(config.config)
 app.command("doctor")(doctor.doctor)

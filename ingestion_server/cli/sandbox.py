@@ -14,7 +14,9 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="Another seed is another market.")] = 7,
     alpha_vantage_plan: Annotated[
         str,
-        typer.Option(help="Plan of keys whose ending names none: free, 75, … 1200."),
+        typer.Option(
+            help="Plan of keys whose ending names none: free, 75, … 1200, 60per5s."
+        ),
     ] = "1200",
     free_full: Annotated[
         bool, typer.Option(help="Whether the free plan may ask outputsize=full.")

@@ -19,7 +19,7 @@ def serve(  # noqa: PLR0913 - one parameter per option of the command line
     http: Annotated[
         str,
         typer.Option(
-            metavar="HOST:PORT", help="Address of /livez and /readyz; port 0 = any."
+            metavar="HOST:PORT", help="Address of /livez, /readyz, /metrics; 0 = any."
         ),
     ] = "",
     config: Annotated[

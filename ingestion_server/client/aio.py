@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from marketdata.ingestion.v1 import ingestion_service_pb2_grpc
+from marketdata.ingestion.v1 import (
+    ingestion_service_pb2_grpc,
+    quota_service_pb2_grpc,
+)
 from typing_extensions import override
 
 from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
 from ingestion_server.client.channel import async_channel, usual_credentials
+from ingestion_server.client.quota_request import (
+    PlannedCalls,
+    forecast_request,
+    list_request,
+    watch_request,
+)
+from ingestion_server.client.quotas import (
+    QuotaChanges,
+    QuotaForecast,
+    Quotas,
+    changes_from,
+    forecast_from,
+    quotas_from,
+)
 from ingestion_server.client.request import (
     Query,
     batch_request,
@@ -134,6 +151,90 @@ class Client:
             call.cancel()
         for item in batch.unfinished():
             yield item
+
+    async def quotas(
+        self,
+        providers: str | Sequence[str] = (),
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Quotas:
+        """
+        Tell what vendors meter, and what is left of it; no vendor is asked.
+
+        Args:
+            providers: ids of vendors; empty = all.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+
+        """
+        request = list_request(providers)
+        stub = quota_service_pb2_grpc.QuotaServiceStub(self._connected())
+        try:
+            answer = await stub.ListQuotas(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        return quotas_from(answer)
+
+    async def watch_quotas(
+        self,
+        providers: str | Sequence[str] = (),
+        *,
+        min_interval_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> AsyncGenerator[QuotaChanges, None]:
+        """
+        Tell all windows first, and then what changes, until the server stops.
+
+        Two changes without an alert are at least `min_interval_seconds` apart; alerts
+        come at once. `Quotas.updated` applies changes. Leaving the loop early ends
+        the call; `contextlib.aclosing` makes that happen at once. Only
+        `timeout_seconds` bounds it; else see `quotas`.
+        """
+        request = watch_request(providers, min_interval_seconds)
+        stub = quota_service_pb2_grpc.QuotaServiceStub(self._connected())
+        call = stub.WatchQuotas(request, timeout=timeout_seconds)
+        try:
+            async for response in call:
+                yield changes_from(response)
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        finally:
+            call.cancel()
+
+    async def forecast_quota(
+        self,
+        planned: Sequence[PlannedCalls] = (),
+        *,
+        providers: str | Sequence[str] = (),
+        timeout_seconds: float | None = None,
+    ) -> QuotaForecast:
+        """
+        Tell when windows run out at the present rate, and which planned calls fit.
+
+        Args:
+            planned: calls that somebody wants to make, at most 20 entries; each is
+                foreseen as if it were alone.
+            providers: ids of vendors whose windows are forecast; empty = all.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+            ValueError: an option is none of those that exist (InvalidOptionError).
+
+        """
+        request = forecast_request(planned, providers)
+        stub = quota_service_pb2_grpc.QuotaServiceStub(self._connected())
+        try:
+            answer = await stub.ForecastQuota(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        return forecast_from(answer)
 
     async def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
         """

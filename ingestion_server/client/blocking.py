@@ -9,13 +9,30 @@ from typing import Self, Unpack
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from marketdata.ingestion.v1 import ingestion_service_pb2_grpc
+from marketdata.ingestion.v1 import (
+    ingestion_service_pb2_grpc,
+    quota_service_pb2_grpc,
+)
 from typing_extensions import override
 
 from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
 from ingestion_server.client.channel import sync_channel, usual_credentials
+from ingestion_server.client.quota_request import (
+    PlannedCalls,
+    forecast_request,
+    list_request,
+    watch_request,
+)
+from ingestion_server.client.quotas import (
+    QuotaChanges,
+    QuotaForecast,
+    Quotas,
+    changes_from,
+    forecast_from,
+    quotas_from,
+)
 from ingestion_server.client.request import (
     Query,
     batch_request,
@@ -56,6 +73,7 @@ class SyncClient:
             target, usual_credentials(credentials, secure=secure)
         )
         self._stub = ingestion_service_pb2_grpc.IngestionServiceStub(self._channel)
+        self._quota_stub = quota_service_pb2_grpc.QuotaServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +149,86 @@ class SyncClient:
         finally:
             call.cancel()
         yield from batch.unfinished()
+
+    def quotas(
+        self,
+        providers: str | Sequence[str] = (),
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Quotas:
+        """
+        Tell what vendors meter, and what is left of it; no vendor is asked.
+
+        Args:
+            providers: ids of vendors; empty = all.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+
+        """
+        request = list_request(providers)
+        try:
+            answer = self._quota_stub.ListQuotas(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        return quotas_from(answer)
+
+    def watch_quotas(
+        self,
+        providers: str | Sequence[str] = (),
+        *,
+        min_interval_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[QuotaChanges]:
+        """
+        Tell all windows first, and then what changes, until the server stops.
+
+        Two changes without an alert are at least `min_interval_seconds` apart; alerts
+        come at once. `Quotas.updated` applies changes. Leaving the loop early ends
+        the call. Only `timeout_seconds` bounds it; else see `quotas`.
+        """
+        request = watch_request(providers, min_interval_seconds)
+        call = self._quota_stub.WatchQuotas(request, timeout=timeout_seconds)
+        try:
+            for response in call:
+                yield changes_from(response)
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        finally:
+            call.cancel()
+
+    def forecast_quota(
+        self,
+        planned: Sequence[PlannedCalls] = (),
+        *,
+        providers: str | Sequence[str] = (),
+        timeout_seconds: float | None = None,
+    ) -> QuotaForecast:
+        """
+        Tell when windows run out at the present rate, and which planned calls fit.
+
+        Args:
+            planned: calls that somebody wants to make, at most 20 entries; each is
+                foreseen as if it were alone.
+            providers: ids of vendors whose windows are forecast; empty = all.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+            ValueError: an option is none of those that exist (InvalidOptionError).
+
+        """
+        request = forecast_request(planned, providers)
+        try:
+            answer = self._quota_stub.ForecastQuota(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        except grpc.RpcError as e:
+            raise failure(e, self.target) from e
+        return forecast_from(answer)
 
     def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
         """

@@ -10,17 +10,19 @@ import grpc
 _MEGABYTE: Final = 1024 * 1024
 
 # gRPC itself retries, so the caller's deadline bounds all attempts together. A batch
-# is not retried: its answers may be half consumed. The server's own UNAVAILABLE
-# ("every vendor failed") is retried too, unless its trailers hold
+# or a watch is not retried: its answers may be half consumed. The server's own
+# UNAVAILABLE ("every vendor failed") is retried too, unless its trailers hold
 # grpc-retry-pushback-ms: -1; two more attempts within a second do no harm.
 _SERVICE_CONFIG: Final = {
     "methodConfig": [
         {
             "name": [
-                {
-                    "service": "marketdata.ingestion.v1.IngestionService",
-                    "method": "Fetch",
-                }
+                {"service": f"marketdata.ingestion.v1.{service}", "method": method}
+                for service, method in (
+                    ("IngestionService", "Fetch"),
+                    ("QuotaService", "ListQuotas"),
+                    ("QuotaService", "ForecastQuota"),
+                )
             ],
             "retryPolicy": {
                 "maxAttempts": 3,

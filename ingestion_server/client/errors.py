@@ -16,11 +16,13 @@ Failures of the client, one class per `ErrorReason`, grouped by what helps.
     │   └── MalformedPayloadError
     ├── ConfigurationError            mend the server's keys, plans or vendors
     │   ├── CapabilityMissingError
+    │   ├── CostLimitExceededError    or allow more with max_cost_usd
     │   ├── CredentialsRefusedError
     │   └── EntitlementMissingError
     ├── DeadlineExceededError         give it more time
     ├── ServerError                   the server itself is the trouble
     │   ├── InternalError
+    │   ├── LedgerUnavailableError
     │   ├── ServerStoppingError
     │   └── ServerUnreachableError    nobody answered at the target
     └── UnexpectedStatusError         a status that the contract does not know
@@ -174,6 +176,10 @@ class CapabilityMissingError(ConfigurationError):
     """No configured vendor can do this at all."""
 
 
+class CostLimitExceededError(ConfigurationError):
+    """Every vendor that could answer would cost more than `max_cost_usd` allows."""
+
+
 class CredentialsRefusedError(ConfigurationError):
     """Every vendor refuses the server's credentials."""
 
@@ -192,6 +198,10 @@ class ServerError(IngestionClientError):
 
 class InternalError(ServerError):
     """The server has a defect; the request id finds it in its log."""
+
+
+class LedgerUnavailableError(ServerError):
+    """The server cannot write down what it uses of the vendors, so it asks none."""
 
 
 class ServerStoppingError(ServerError):
@@ -216,11 +226,13 @@ BY_REASON: Final[Mapping[str, type[IngestionClientError]]] = MappingProxyType(
         "ALL_PROVIDERS_FAILED": AllProvidersFailedError,
         "PINNED_PROVIDER_FAILED": PinnedProviderFailedError,
         "CAPABILITY_MISSING": CapabilityMissingError,
+        "COST_LIMIT_EXCEEDED": CostLimitExceededError,
         "CREDENTIALS_REFUSED": CredentialsRefusedError,
         "ENTITLEMENT_MISSING": EntitlementMissingError,
         "DEADLINE_EXCEEDED": DeadlineExceededError,
         "MALFORMED_PAYLOAD": MalformedPayloadError,
         "INTERNAL": InternalError,
+        "LEDGER_UNAVAILABLE": LedgerUnavailableError,
         "SERVER_STOPPING": ServerStoppingError,
     }
 )

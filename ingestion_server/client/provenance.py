@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import ingestion_service_pb2, provenance_pb2
 
 from ingestion_server.client.vocabulary import Completeness
+from ingestion_server.client.wire import moment, name, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +95,17 @@ def sources(answer: ingestion_service_pb2.FetchResponse) -> tuple[Source, ...]:
     return tuple(
         Source(
             provider=source.provider,
-            start=_moment(source.start),
-            end=_moment(source.end),
+            start=moment(source.start),
+            end=moment(source.end),
             feed_delay=(
-                _span(source.feed_delay) if source.HasField("feed_delay") else None
+                span(source.feed_delay) if source.HasField("feed_delay") else None
             ),
             received_at=(
-                _moment(source.received_at) if source.HasField("received_at") else None
+                moment(source.received_at) if source.HasField("received_at") else None
             ),
             from_cache=source.from_cache,
             cache_age=(
-                _span(source.cache_age) if source.HasField("cache_age") else None
+                span(source.cache_age) if source.HasField("cache_age") else None
             ),
             derived=source.derived,
             derivation=source.derivation,
@@ -121,7 +119,7 @@ def missing(
 ) -> tuple[MissingInterval, ...]:
     """Read which stretches are missing."""
     return tuple(
-        MissingInterval(_moment(gap.start), _moment(gap.end), gap.reason)
+        MissingInterval(moment(gap.start), moment(gap.end), gap.reason)
         for gap in answer.missing
     )
 
@@ -131,13 +129,13 @@ def attempts(answer: ingestion_service_pb2.FetchResponse) -> tuple[Attempt, ...]
     return tuple(
         Attempt(
             provider=attempt.provider,
-            outcome=_name(
+            outcome=name(
                 provenance_pb2.AttemptOutcome.items(),
                 attempt.outcome,
                 "ATTEMPT_OUTCOME_",
             ),
             reason=attempt.reason,
-            latency=_span(attempt.latency),
+            latency=span(attempt.latency),
             cost_usd=attempt.cost_usd,
             calls=attempt.calls,
         )
@@ -151,27 +149,11 @@ def quality_flags(
     """Read what was noticed."""
     return tuple(
         QualityFlag(
-            kind=_name(
+            kind=name(
                 provenance_pb2.QualityFlagKind.items(), flag.kind, "QUALITY_FLAG_KIND_"
             ),
-            time=_moment(flag.time) if flag.HasField("time") else None,
+            time=moment(flag.time) if flag.HasField("time") else None,
             detail=flag.detail,
         )
         for flag in answer.quality_flags
     )
-
-
-def _name(values: Iterable[tuple[str, int]], number: int, prefix: str) -> str:
-    """Name an enum's value without its prefix; one that is newer keeps its number."""
-    names = (name.removeprefix(prefix) for name, known in values if known == number)
-    return next(names, str(number))
-
-
-def _moment(stamp: Timestamp) -> datetime:
-    """Read a point in time."""
-    return stamp.ToDatetime(tzinfo=UTC)
-
-
-def _span(duration: Duration) -> timedelta:
-    """Read a length of time."""
-    return duration.ToTimedelta()

@@ -44,6 +44,8 @@ class Query(TypedDict, total=False):
     """any, ordered or pinned; None = pinned for one provider, ordered for several."""
     allow_partial: bool
     """Whether an incomplete answer is welcome; if not, it becomes an error."""
+    max_cost_usd: float | None
+    """Most that the calls may cost together, in US dollars; None = no limit."""
     priority: str | None
     """interactive or batch; None = interactive for a fetch, batch for a batch."""
 
@@ -59,7 +61,7 @@ def batch_request(
     symbols: str | Sequence[str], query: Query
 ) -> ingestion_service_pb2.FetchBatchRequest:
     """Ask for the bars of many instruments."""
-    request = ingestion_service_pb2.FetchBatchRequest(symbols=_several(symbols))
+    request = ingestion_service_pb2.FetchBatchRequest(symbols=several(symbols))
     _fill(request, **query)
     return request
 
@@ -111,7 +113,7 @@ def _read(text: str, name: str) -> datetime | date:
         ) from None
 
 
-def _several(names: str | Sequence[str]) -> list[str]:
+def several(names: str | Sequence[str]) -> list[str]:
     """List the names; a single text is one name, not its letters."""
     return [names] if isinstance(names, str) else list(names)
 
@@ -143,6 +145,7 @@ def _fill(  # noqa: PLR0913 - these are the fields of the contract
     providers: str | Sequence[str] = (),
     mode: str | None = None,
     allow_partial: bool = True,
+    max_cost_usd: float | None = None,
     priority: str | None = None,
 ) -> None:
     """Write a query into either request: they share these fields."""
@@ -164,8 +167,10 @@ def _fill(  # noqa: PLR0913 - these are the fields of the contract
         request.priority = number(vocabulary.PRIORITIES, priority, "priority")
 
     policy = request.source_policy
-    policy.providers.extend(_several(providers))
+    policy.providers.extend(several(providers))
     policy.mode = number(
         vocabulary.MODES, mode or _usual_mode(len(policy.providers)), "mode"
     )
     policy.allow_partial = allow_partial
+    if max_cost_usd is not None:
+        policy.max_cost_usd = max_cost_usd

@@ -26,6 +26,8 @@ class SourcePolicy(msgspec.Struct, frozen=True):
     mode: SourceMode = SourceMode.ANY
     providers: tuple[str, ...] = ()
     allow_partial: bool = True
+    max_cost_usd: float | None = None
+    """Most that the calls for the answer may cost together; None = no limit."""
 
 
 class Priority(StrEnum):

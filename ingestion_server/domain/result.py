@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -62,7 +63,7 @@ class Attempt(msgspec.Struct, frozen=True):
     outcome: Outcome
     reason: str = ""
     latency_seconds: float = 0.0
-    cost_usd: float = 0.0
+    cost_usd: Decimal = Decimal(0)
     calls: int = 0
 
 

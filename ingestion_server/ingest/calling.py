@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeVar, final
 
 from ingestion_server.domain.errors import (
@@ -14,6 +15,7 @@ from ingestion_server.domain.errors import (
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Transport
 from ingestion_server.ports.policy import Call, CallTally, Send
 from ingestion_server.ports.provider import Credentials, Provider
+from ingestion_server.ports.quota import Lane
 
 T = TypeVar("T")
 
@@ -33,8 +35,10 @@ class Allowance:
     """Kind of data and asset class, which a breaker judges apart from others."""
     last_resort: bool = True
     """Whether nobody else can be asked; else this is only a share of the time."""
-    urgent: bool = True
+    lane: Lane = Lane.INTERACTIVE
     """Whether somebody waits for the answer."""
+    most_cost_usd: Decimal | None = None
+    """What the calls may cost together; None = no limit."""
     tally: CallTally = field(default_factory=CallTally)
 
 
@@ -90,6 +94,7 @@ class Exchange:
             response = await self._transport.send(
                 signed, timeout_seconds=call.timeout_seconds
             )
+            call.heard.headers = response.headers
             self._provider.check(call.request, response)
             found.append(read(response))
             return response
@@ -99,7 +104,8 @@ class Exchange:
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
             last_resort=allowance.last_resort,
-            urgent=allowance.urgent,
+            lane=allowance.lane,
+            most_cost_usd=allowance.most_cost_usd,
             tally=allowance.tally,
         )
         await self._steps(allowance.kind, wire)(call)

@@ -18,6 +18,7 @@ from ingestion_server.ingest.scope import Scope
 from ingestion_server.ingest.vendor import ActionsOf, Refusals
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.provider import BarAsk, Provider
+from ingestion_server.ports.quota import Quota
 from ingestion_server.registry.recipe import Need, Recipe, Unable, recipe
 
 
@@ -28,7 +29,7 @@ class Vendor:
     provider: Provider
     exchange: Exchange
     actions_of: ActionsOf
-    price_per_call_usd: float = 0.0
+    quota: Quota
     no_key: str = ""
     """What to do about the key that is needed and not there; empty if all is well."""
     refusals: Refusals = field(default_factory=lambda: Refusals({}))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
@@ -27,6 +28,7 @@ from ingestion_server.domain.errors import (
 from ingestion_server.domain.query import BarQuery, Priority, SourceMode, Span
 from ingestion_server.domain.result import Attempt, BarResult, Outcome
 from ingestion_server.domain.sessions import Sessions
+from ingestion_server.ingest import pricing
 from ingestion_server.ingest.answer import answer, failure
 from ingestion_server.ingest.calling import Allowance
 from ingestion_server.ingest.candidates import (
@@ -42,6 +44,7 @@ from ingestion_server.ingest.vendor import VendorDesk
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import Transport
+from ingestion_server.ports.quota import Lane
 from ingestion_server.registry.selection import Listing, order
 
 _SHORT_WAIT_SECONDS: Final = 0.25
@@ -53,6 +56,10 @@ _MOST_HASTE: Final = 0.2
 How long before their caller calls end, and which share of the time that may be: only
 an error that comes from the call itself says whose fault it was.
 """
+_LANES: Final = {
+    Priority.INTERACTIVE: Lane.INTERACTIVE,
+    Priority.BATCH: Lane.BATCH,
+}
 _CALENDAR_SHARE: Final = 0.5
 _CALENDAR_SECONDS: Final = 8.0
 _LATE_CALENDAR_SECONDS: Final = 0.05
@@ -180,7 +187,15 @@ class Fetcher:
                 progress.skipped(found)
             else:
                 able.append(found)
+        if progress.query.policy.mode is SourceMode.ANY and not self._listing.ranked:
+            return pricing.cheapest(able, progress, self._clock.monotonic())
         return able
+
+    def _price_usd(
+        self, candidate: Candidate, progress: Progress, gaps: Sequence[Span]
+    ) -> Decimal:
+        task = Task(progress.query, candidate.recipe, gaps, None, candidate.now_ns)
+        return pricing.price_usd(candidate, task, self._clock.monotonic())
 
     async def _gather(
         self,
@@ -201,6 +216,12 @@ class Fetcher:
                     CapabilityMissingError(unmixable, provider=candidate.name)
                 )
                 continue
+            left_usd = pricing.left_usd(progress)
+            if left_usd is not None:
+                price = self._price_usd(candidate, progress, gaps)
+                if price > max(left_usd, Decimal(0)):
+                    progress.skipped(pricing.too_dear(candidate, price, left_usd))
+                    continue
             others = index + 1 < len(able)
             allowance = self._allowance(progress.query, deadline, len(able) - index)
             error = await self._attempt(candidate, progress, gaps, sessions, allowance)
@@ -229,7 +250,7 @@ class Fetcher:
             left if last else min(_SHORT_WAIT_SECONDS, left),
             last_resort=last,
             kind=f"bars:{query.instrument.asset_class}",
-            urgent=query.priority is Priority.INTERACTIVE,
+            lane=_LANES[query.priority],
         )
 
     def _shared(self, allowance: Allowance) -> Allowance:
@@ -248,6 +269,7 @@ class Fetcher:
     ) -> ProviderError | None:
         """Ask one vendor for the gaps, note how it went, and return its error."""
         vendor = candidate.vendor
+        allowance = replace(allowance, most_cost_usd=pricing.left_usd(progress))
         desk = VendorDesk(
             vendor.provider,
             partial(vendor.exchange, allowance=allowance),
@@ -295,7 +317,7 @@ class Fetcher:
                 _outcome(new, error, allowance),
                 reason_of(error) if error else _lacking(progress),
                 latency_seconds=self._clock.monotonic() - started,
-                cost_usd=allowance.tally.calls * vendor.price_per_call_usd,
+                cost_usd=allowance.tally.cost_usd,
                 calls=allowance.tally.calls,
             )
         )

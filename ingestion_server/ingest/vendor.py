@@ -13,6 +13,7 @@ from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.bars import BarSeries, concatenated
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
+    CostLimitError,
     DeadlineExceededError,
     EntitlementMissingError,
     IngestionError,
@@ -102,7 +103,7 @@ class VendorDesk:
         if task.recipe.adjustment is not adjustment:
             # First, because bars without their actions could not be used.
             actions = await self._actions(task, adjustment)
-        ask = self._ask(task)
+        ask = ask_of(task, self.refusals.at(self.monotonic()))
         pages, received_at_ns, failure = await self._pages(task, ask)
         if not pages:
             if failure is not None:
@@ -122,47 +123,19 @@ class VendorDesk:
         piece = self._piece(task, pages, series, flags, received_at_ns)
         return replace(piece, first_trade_ns=min(firsts, default=None)), failure
 
-    def _ask(self, task: Task) -> BarAsk:
-        query = task.query
-        return BarAsk(
-            query.instrument,
-            task.recipe.interval,
-            task.recipe.adjustment,
-            task.gaps[0],
-            task.now_ns,
-            query.hours,
-            self.refusals.at(self.monotonic()),
-        )
-
     async def _pages(
         self, task: Task, ask: BarAsk
     ) -> tuple[list[Page], int, IngestionError | None]:
         pages: list[Page] = []
         received_at_ns = 0
         try:
-            for request in self._requests(task, ask):
+            for request in requests_of(self.provider, task, ask):
                 for page, arrived_ns in await self._sent(request, task, ask):
                     pages.append(page)
                     received_at_ns = max(received_at_ns, arrived_ns)
         except (ProviderError, DeadlineExceededError) as error:
             return pages, received_at_ns, error
         return pages, received_at_ns, None
-
-    def _requests(self, task: Task, ask: BarAsk) -> list[HttpRequest]:
-        """Return the requests of all gaps; gaps that need the same one share it."""
-        found: dict[tuple[object, ...], HttpRequest] = {}
-        for gap in task.gaps:
-            for request in self.provider.bar_requests(
-                msgspec.structs.replace(ask, span=source_span(gap, task))
-            ):
-                found.setdefault((request.url, request.params, request.form), request)
-        if len(found) > _MOST_REQUESTS:
-            raise CapabilityMissingError(
-                f"this would take {len(found)} calls, and one question may take "
-                f"{_MOST_REQUESTS}; shorten the range",
-                provider=self.provider.name,
-            )
-        return list(found.values())
 
     async def _sent(
         self, request: HttpRequest, task: Task, ask: BarAsk
@@ -196,7 +169,10 @@ class VendorDesk:
         instrument = task.query.instrument
         needed = frozenset({task.recipe.adjustment, adjustment})
 
+        asked: list[Instrument] = []
+
         async def load() -> CorporateActions:
+            asked.append(instrument)
             requests = self.provider.action_requests(instrument, needed, task.now_ns)
             if not requests:
                 raise CapabilityMissingError(
@@ -207,7 +183,13 @@ class VendorDesk:
             ]
             return self.provider.read_actions(responses, instrument)
 
-        actions = await self.actions_of(instrument, needed, load)
+        try:
+            actions = await self.actions_of(instrument, needed, load)
+        except CostLimitError:
+            if asked:
+                raise
+            # It was another caller's limit, who had begun to load them.
+            actions = await self.actions_of(instrument, needed, load)
         if Adjustment.SPLIT_DIVIDEND in needed and not actions.complete_dividends:
             raise CapabilityMissingError(
                 "the dividends are not known", provider=self.provider.name
@@ -240,6 +222,43 @@ class VendorDesk:
             feed_delay_seconds=self.provider.feed_delay_seconds,
             flags=inside,
         )
+
+
+def ask_of(task: Task, refused: frozenset[str]) -> BarAsk:
+    """Return the question to a vendor whose plan lacks some features."""
+    query = task.query
+    return BarAsk(
+        query.instrument,
+        task.recipe.interval,
+        task.recipe.adjustment,
+        task.gaps[0],
+        task.now_ns,
+        query.hours,
+        refused,
+    )
+
+
+def requests_of(provider: Provider, task: Task, ask: BarAsk) -> list[HttpRequest]:
+    """
+    Return the requests of all gaps; gaps that need the same one share it.
+
+    Raises:
+        ProviderError: The vendor cannot be asked so, or only with too many calls.
+
+    """
+    found: dict[tuple[object, ...], HttpRequest] = {}
+    for gap in task.gaps:
+        for request in provider.bar_requests(
+            msgspec.structs.replace(ask, span=source_span(gap, task))
+        ):
+            found.setdefault((request.url, request.params, request.form), request)
+    if len(found) > _MOST_REQUESTS:
+        raise CapabilityMissingError(
+            f"this would take {len(found)} calls, and one question may take "
+            f"{_MOST_REQUESTS}; shorten the range",
+            provider=provider.name,
+        )
+    return list(found.values())
 
 
 def _as_it_is(response: HttpResponse) -> HttpResponse:

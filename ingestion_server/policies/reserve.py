@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from typing import final
 
+from msgspec.structs import replace
 from typing_extensions import override
 
-from ingestion_server.domain.errors import BreakerOpenError, QuotaExhaustedError
+from ingestion_server.domain.errors import (
+    BreakerOpenError,
+    CostLimitError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+)
 from ingestion_server.policies.deadline import late
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpResponse
-from ingestion_server.ports.policy import Call, Policy, Send
+from ingestion_server.ports.policy import Call, Heard, Policy, Send
 from ingestion_server.ports.quota import Debit, Quota
 
 
 @final
 class Reserve(Policy):
     """
-    Reserve quota before each call.
+    Reserve quota before each call, and know what it costs.
 
     What was reserved stays used, also if the call fails or is cancelled, since the
-    vendor may have counted it; only a call that the breaker kept back is refunded.
+    vendor may have counted it. Only a call that never left is refunded: one that the
+    breaker kept back, or for which there was no connection.
     """
 
     def __init__(self, quota: Quota, clock: Clock) -> None:
@@ -35,16 +42,22 @@ class Reserve(Policy):
         Raises:
             QuotaExhaustedError: it would take longer than the call may wait, or the
                 vendor says so; it tells when to come back.
+            CostLimitError: it would cost more than the caller allows.
+            LedgerUnavailableError: it cannot be written down first.
             DeadlineExceededError: the caller's time was over before.
 
         """
         left = call.deadline - self._clock.monotonic()
         if left <= 0:
             raise late(call)
+        if call.most_cost_usd is not None:
+            self._check_price(call)
         debit = await self._quota.reserve(
+            call.request.feature,
             longest_wait_seconds=min(call.longest_quota_wait_seconds, left),
-            urgent=call.urgent,
+            lane=call.lane,
         )
+        call.tally.cost_usd += debit.cost_usd
         try:
             response = await self._sent(call, send, debit)
         except QuotaExhaustedError as e:
@@ -57,15 +70,41 @@ class Reserve(Policy):
         self._quota.note_success()
         return response
 
+    def _check_price(self, call: Call) -> None:
+        provider, most = call.request.provider, call.most_cost_usd
+        price = self._quota.price_usd(call.request.feature)
+        total = call.tally.cost_usd + price
+        if price and most is not None and total > most:
+            raise CostLimitError(
+                f"the next call of {provider} costs {price} US dollars, together "
+                f"{total}, which is more than max_cost_usd leaves: {most}",
+                provider=provider,
+                price_usd=str(price),
+            )
+
     async def _sent(self, call: Call, send: Send, debit: Debit) -> HttpResponse:
         """Send, and say when the call is over, or that it never left."""
+        heard = Heard()
         try:
-            response = await send(call)
+            response = await send(replace(call, heard=heard))
         except BreakerOpenError:
-            self._quota.refund(debit)
+            self._take_back(call, debit)
+            raise
+        except ProviderUnavailableError as e:
+            if e.never_left:
+                self._take_back(call, debit)
+            else:
+                self._arrived(call, debit, heard)
             raise
         except BaseException:
-            self._quota.arrived(debit)
+            self._arrived(call, debit, heard)
             raise
-        self._quota.arrived(debit)
+        self._arrived(call, debit, heard)
         return response
+
+    def _take_back(self, call: Call, debit: Debit) -> None:
+        self._quota.refund(debit)
+        call.tally.cost_usd -= debit.cost_usd
+
+    def _arrived(self, call: Call, debit: Debit, heard: Heard) -> None:
+        call.tally.cost_usd += self._quota.arrived(debit, heard.headers)

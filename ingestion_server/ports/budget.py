@@ -98,7 +98,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     published: bool = True
     """False where the vendor publishes no number and the windows are our caution."""
     configured: bool = False
-    """Whether settings changed it."""
+    """Whether settings replaced the windows."""
 
     def weight(self, endpoint: str) -> int:
         """Return the units of one call of an endpoint."""

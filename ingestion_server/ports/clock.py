@@ -13,7 +13,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
+        """Return seconds that never go back, those since the machine started."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
 from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.quota import Lane
 
 LONGEST_QUOTA_WAIT_SECONDS = 0.25
 """How long quota is waited for while another vendor may be free."""
@@ -20,6 +22,14 @@ class CallTally(msgspec.Struct):
     """Count what left for the vendors on behalf of one request; it changes."""
 
     calls: int = 0
+    cost_usd: Decimal = Decimal(0)
+
+
+class Heard(msgspec.Struct):
+    """Be what the answer to one call told beside its body; it changes."""
+
+    headers: Mapping[str, str] = {}
+    """Also those of an answer that is a complaint; names in lower case."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -31,9 +41,12 @@ class Call(msgspec.Struct, frozen=True):
     longest_quota_wait_seconds: float = LONGEST_QUOTA_WAIT_SECONDS
     last_resort: bool = True
     """Whether nobody else can be asked; else a silent vendor is not asked again."""
-    urgent: bool = True
-    """Whether it passes calls that may wait, in the queue for quota."""
+    lane: Lane = Lane.INTERACTIVE
+    """How urgent it is, in the queue for quota."""
+    most_cost_usd: Decimal | None = None
+    """What all calls of the tally may cost together; None = no limit."""
     tally: CallTally = msgspec.field(default_factory=CallTally)
+    heard: Heard = msgspec.field(default_factory=Heard)
     timeout_seconds: float = CALL_SECONDS
     """What the transport is told; the deadline step sets it."""
 

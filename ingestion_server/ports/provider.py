@@ -20,6 +20,7 @@ from ingestion_server.domain.instrument import AssetClass, Instrument
 from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 
 
@@ -30,29 +31,6 @@ class Lifecycle(msgspec.Struct, frozen=True):
     """``active``, ``deprecated`` or ``retired``."""
     since: str = ""
     """ISO date of the last change; empty if it was always so."""
-
-
-class Window(msgspec.Struct, frozen=True):
-    """Allow so many calls per stretch of time."""
-
-    name: str
-    """For example ``minute`` or ``day``."""
-    calls: int
-    seconds: float
-    """Length of a rolling window; of a day that turns at a fixed hour, 86,400."""
-    reset_zone: str = ""
-    """IANA zone whose midnight resets the window; empty = it rolls."""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Say what a plan allows and costs."""
-
-    windows: tuple[Window, ...]
-    price_per_call_usd: float = 0.0
-    """Price of one more call; 0 for flat plans."""
-    monthly_price_usd: float = 0.0
-    published: bool = True
-    """False where the vendor publishes no number and this is a safe pace."""
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -134,8 +112,8 @@ class Provider(Protocol):
         ...
 
     @property
-    def plans(self) -> Mapping[str, Plan]:
-        """Return the plans by name."""
+    def plans(self) -> Mapping[str, Budget]:
+        """Return what each plan allows and costs, by the plan's name."""
         ...
 
     @property

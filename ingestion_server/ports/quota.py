@@ -58,12 +58,12 @@ class Quota(Protocol):
         """Take back a call that never left."""
         ...
 
-    def arrived(self, debit: Debit, headers: Mapping[str, str]) -> None:
+    def arrived(self, debit: Debit, headers: Mapping[str, str]) -> Decimal:
         """
         Hear that a call was answered, or given up: it has reached the vendor.
 
         The answer's headers, names in lower case, may tell that less is left than
-        we think; never more.
+        we think; never more. Return what the call cost more than was thought.
         """
         ...
 
@@ -77,6 +77,11 @@ class Quota(Protocol):
 
     def available_in(self) -> float:
         """Return how long a call that is asked for now would wait; 0 = not at all."""
+        ...
+
+    @property
+    def charges(self) -> bool:
+        """Return whether calls may cost anything beyond a flat price."""
         ...
 
     def price_usd(self, endpoint: str) -> Decimal:

@@ -1,7 +1,7 @@
 """
-The ledger: what each vendor meters, what is left, and when it runs out.
+The ledger: what each vendor meters, what is left, what it costs, when it runs out.
 
-``meters`` hold what one window has seen, ``admission`` decides about all windows of
-a vendor together; both are pure and are told the time. ``rolling`` is the shell that
-lets callers wait. No I/O, and no knowledge of vendors.
+``meters``, ``admission``, ``forecast`` and their like decide and are told the time;
+``account`` lets the callers of one vendor wait; ``journal`` is the one file that
+must survive; ``ledger`` holds them together. It knows no vendor.
 """

@@ -7,9 +7,9 @@ from typing import Final, final
 
 from ingestion_server.domain.errors import QuotaExhaustedError
 from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.quota import Lane
 
-# Midnight is found by the wall clock, which may be set while somebody waits for it,
-# and the other clock stands still while a laptop sleeps.
+# Midnight is found by the wall clock, which may be set while somebody waits for it.
 _LONGEST_NAP_SECONDS: Final = 60.0
 
 
@@ -17,10 +17,11 @@ _LONGEST_NAP_SECONDS: Final = 60.0
 class Waiter:
     """Hold the place of one caller, who looks again when poked."""
 
-    def __init__(self, latest_seconds: float, *, urgent: bool = True) -> None:
+    def __init__(self, latest_seconds: float, *, lane: Lane, units: int) -> None:
         """Wait no longer than until then, in monotonic seconds."""
         self.latest_seconds = latest_seconds
-        self.urgent = urgent
+        self.lane = lane
+        self.units = units
         self.refusal: QuotaExhaustedError | None = None
         """Set when waiting makes no sense any more."""
         # Done as soon as there is a reason to look at the queue again.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -20,6 +21,15 @@ class Listing(msgspec.Struct, frozen=True):
 
     enabled: tuple[str, ...]
     disabled: tuple[str, ...] = ()
+    ranked: bool = False
+    """Whether an operator chose the order; then it is not changed to spare money."""
+
+
+def cheapest_first(
+    names: Sequence[str], prices_usd: Mapping[str, Decimal]
+) -> list[str]:
+    """Return the vendors, those that cost less first; else as they were."""
+    return sorted(names, key=lambda name: prices_usd.get(name, Decimal(0)))
 
 
 def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:

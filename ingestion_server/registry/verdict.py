@@ -10,9 +10,11 @@ from ingestion_server.domain.errors import (
     AllProvidersFailedError,
     BreakerOpenError,
     CapabilityMissingError,
+    CostLimitError,
     CredentialsRefusedError,
     EntitlementMissingError,
     IngestionError,
+    LedgerUnavailableError,
     MalformedPayloadError,
     NoDataUnexplainedError,
     PinnedProviderFailedError,
@@ -31,6 +33,9 @@ _REFUSALS: Final = (
     SessionExpiredError,
     EntitlementMissingError,
 )
+
+_ONLY_IF_ALL: Final = (_REFUSALS, (LedgerUnavailableError,))
+"""Said only if every vendor says so."""
 
 
 def verdict(
@@ -61,7 +66,7 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
     broken = bool(those(*_TRANSIENT))
     if len(out) == len(able):
         chosen = _exhausted(out)
-    elif len(those(*_REFUSALS)) == len(able):
+    elif any(len(those(*kinds)) == len(able) for kinds in _ONLY_IF_ALL):
         chosen = able[0]
     elif (unknown := those(SymbolUnknownError)) and not (broken or busy):
         chosen = _unknown(unknown, symbol)
@@ -69,6 +74,8 @@ def _of_all(able: Sequence[ProviderError], symbol: str) -> IngestionError:
         chosen = malformed[0]
     elif (silent := those(NoDataUnexplainedError)) and not broken:
         chosen = _silent(silent)
+    elif (dear := those(CostLimitError)) and not broken:
+        chosen = dear[0]
     else:
         chosen = AllProvidersFailedError(
             "every vendor failed: " + "; ".join(error.message for error in able),

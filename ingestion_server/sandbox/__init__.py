@@ -12,8 +12,21 @@ nothing of ``providers/``, and time and sessions are handed in::
 
 from __future__ import annotations
 
-from ingestion_server.sandbox.options import PLANS, SandboxOptions
+from ingestion_server.sandbox.options import (
+    PLAN_WORDS,
+    PLANS,
+    SandboxOptions,
+    plan_window,
+)
 from ingestion_server.sandbox.schedule import SessionSource
 from ingestion_server.sandbox.server import Running, running
 
-__all__ = ["PLANS", "Running", "SandboxOptions", "SessionSource", "running"]
+__all__ = [
+    "PLANS",
+    "PLAN_WORDS",
+    "Running",
+    "SandboxOptions",
+    "SessionSource",
+    "plan_window",
+    "running",
+]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
+from ingestion_server.sandbox.days import local_date
 from ingestion_server.sandbox.faults import (
     ALPHA_VANTAGE,
+    EVERY_EFFECT,
     Effect,
     Fault,
     FaultBook,
@@ -33,13 +35,20 @@ class Desk:
         """Count and meter a call; return the refusal if it is one too many."""
         self.statistics.begin(self.vendor.counted_as(call), call.now_ns)
         refused = self.vendor.over_limit(call)
+        key = self.vendor.metered_by(call)
         if refused is not None:
-            self.statistics.violations += 1
+            self.statistics.refuse(key)
+        elif key:
+            self.statistics.admit(key, local_date(call.now_ns, self.vendor.zone))
         return refused
 
-    def draw(self, call: Call) -> list[Fault]:
+    def draw(
+        self, call: Call, effects: Collection[Effect] = EVERY_EFFECT
+    ) -> list[Fault]:
         """Return the faults that strike a call, counted."""
-        struck = self.book.draw(self.vendor.scope(call), self.vendor.symbols(call))
+        struck = self.book.draw(
+            self.vendor.scope(call), self.vendor.symbols(call), effects
+        )
         self.statistics.faults.update(fault.name for fault in struck)
         return struck
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ingestion_server.sandbox.bars import Bars
 from ingestion_server.sandbox.faults import Fault, named
+from ingestion_server.sandbox.headers import sent_headers
 from ingestion_server.sandbox.wire import HTML, TEXT, Reply
 
 _BLOCK: Final = 10
@@ -44,6 +45,18 @@ def too_many(retry_after: float | None) -> Reply:
     """Return a 429, with the header only if the seconds are given."""
     headers = () if retry_after is None else (("Retry-After", f"{retry_after:g}"),)
     return Reply(TOO_MANY, 429, TEXT, headers)
+
+
+def with_headers(reply: Reply, faults: Sequence[Fault], now_ns: int) -> Reply:
+    """Return the reply with the faults' headers, which replace its own."""
+    added: dict[str, tuple[str, str]] = {}
+    for fault in faults:
+        for name, value in sent_headers(fault.headers, now_ns).items():
+            added[name.lower()] = (name, value)
+    if not added:
+        return reply
+    kept = [item for item in reply.headers if item[0].lower() not in added]
+    return replace(reply, headers=(*kept, *added.values()))
 
 
 def damaged_rows(bars: Bars, faults: Sequence[Fault], *, ranged: bool) -> Bars:

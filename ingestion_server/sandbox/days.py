@@ -61,6 +61,11 @@ def local_label_ns(time_ns: int, zone: str) -> int:
     return int(local_labels_ns(np.array([time_ns]), zone)[0])
 
 
+def local_date(time_ns: int, zone: str) -> str:
+    """Return the local date of one time as ``YYYY-MM-DD``."""
+    return _local(time_ns, zone).date().isoformat()
+
+
 def month_labels_ns(labels_ns: Int64, months: int = 1) -> Int64:
     """Return the first day of each label's month, or block of so many months."""
     month = (labels_ns // DAY_NS).astype("datetime64[D]").astype("datetime64[M]")

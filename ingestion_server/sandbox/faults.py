@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 import numpy as np
 
+from ingestion_server.sandbox.headers import HeadersError, checked_headers
 from ingestion_server.sandbox.seeding import generator
 
 ALPHA_VANTAGE: Final = "alpha_vantage"
@@ -32,6 +33,12 @@ class Effect(Enum):
     REFUSAL = "refusal"
     DATA = "data"
     BYTES = "bytes"
+    HEADERS = "headers"
+
+
+EVERY_EFFECT: Final = frozenset(Effect)
+_OF_ANY_REPLY: Final = frozenset({Effect.DELAY, Effect.HEADERS})
+"""Also of a reply that another fault has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "bad_row": Kind(Effect.DATA, _BOTH, _SERIES),
     "truncated": Kind(Effect.BYTES, _BOTH, None),
     "malformed": Kind(Effect.BYTES, _BOTH, None),
+    "headers": Kind(Effect.HEADERS, _BOTH, None),
 }
 
 _NUMBERS: Final = {
@@ -100,6 +108,8 @@ class Fault:
     """Value of ``Retry-After`` of ``status_429``; None = no such header."""
     fraction: float = DEFAULT_FRACTION
     """Part of the rows, oldest first, that ``partial`` leaves."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Response headers of the answers it strikes; ``headers`` does nothing else."""
 
     @property
     def kind(self) -> Kind:
@@ -130,6 +140,7 @@ class Fault:
             "times": self.times,
             "retry_after": self.retry_after,
             "fraction": self.fraction,
+            "headers": dict(self.headers),
         }
 
 
@@ -147,13 +158,16 @@ def parsed(vendor: str, document: object) -> Fault:
         raise FaultError(
             f"{vendor} has no fault {name!r}; allowed: {', '.join(names_for(vendor))}"
         )
-    known = {"fault", "symbols", "times", *_NUMBERS}
+    known = {"fault", "headers", "symbols", "times", *_NUMBERS}
     if unknown := sorted(set(document) - known):
         raise FaultError(
             f"unknown fields {', '.join(unknown)}; allowed: {', '.join(sorted(known))}"
         )
     number = {field: _number(document, field) for field in _NUMBERS}
     probability, fraction = number["probability"], number["fraction"]
+    headers = _headers(document.get("headers"))
+    if name == "headers" and not headers:
+        raise FaultError('headers must be given, like {"X-RateLimit-Remaining": "3"}')
     return Fault(
         name=name,
         probability=1.0 if probability is None else probability,
@@ -162,6 +176,7 @@ def parsed(vendor: str, document: object) -> Fault:
         times=_times(document.get("times")),
         retry_after=number["retry_after"],
         fraction=DEFAULT_FRACTION if fraction is None else fraction,
+        headers=headers,
     )
 
 
@@ -187,13 +202,19 @@ class FaultBook:
         """Return the active faults, ``times`` being what is left."""
         return [fault.document() | {"times": left} for fault, left in self._left]
 
-    def draw(self, scope: str, symbols: frozenset[str]) -> list[Fault]:
+    def draw(
+        self,
+        scope: str,
+        symbols: frozenset[str],
+        effects: Collection[Effect] = EVERY_EFFECT,
+    ) -> list[Fault]:
         """Return the faults that strike this call: of refusals only the first."""
         struck: list[Fault] = []
         remaining: list[tuple[Fault, int | None]] = []
         for fault, left in self._left:
             refused = any(other.kind.effect is Effect.REFUSAL for other in struck)
-            open_for = not (refused and fault.kind.effect is not Effect.DELAY)
+            effect = fault.kind.effect
+            open_for = effect in effects and (not refused or effect in _OF_ANY_REPLY)
             hit = open_for and fault.suits(scope, symbols) and self._dice(fault)
             if hit:
                 struck.append(fault)
@@ -238,3 +259,10 @@ def _symbols(value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise FaultError("symbols must be a list of strings")
     return frozenset(value)
+
+
+def _headers(value: object) -> Mapping[str, str]:
+    try:
+        return checked_headers(value)
+    except HeadersError as error:
+        raise FaultError(str(error)) from error

@@ -14,7 +14,7 @@ from aiohttp import web
 from ingestion_server.sandbox import control
 from ingestion_server.sandbox.alpha_vantage.vendor import PATH, AlphaVantage
 from ingestion_server.sandbox.control import Desk
-from ingestion_server.sandbox.damage import damaged_bytes
+from ingestion_server.sandbox.damage import damaged_bytes, with_headers
 from ingestion_server.sandbox.days import load_zones
 from ingestion_server.sandbox.faults import ALPHA_VANTAGE, YAHOO, Effect, FaultBook
 from ingestion_server.sandbox.listings import ZONES
@@ -131,14 +131,17 @@ class _House:
     async def _vendor_reply(self, desk: Desk, call: Call) -> Reply:
         refused = desk.receive(call)
         if refused is not None:
-            return refused
+            # What adds headers stands in front of the vendor, also when it refuses.
+            added = desk.draw(call, {Effect.HEADERS})
+            return with_headers(refused, added, call.now_ns)
         struck = desk.draw(call)
         for fault in struck:
             if fault.kind.effect is Effect.DELAY and await self._stopped_within(
                 fault.delay_seconds
             ):
                 return Reply(b"Service Unavailable\r\n", 503, TEXT)
-        return damaged_bytes(await desk.answer(call, struck), struck)
+        reply = damaged_bytes(await desk.answer(call, struck), struck)
+        return with_headers(reply, struck, call.now_ns)
 
     async def _stopped_within(self, seconds: float) -> bool:
         # Faults are about a real client's patience, so they take real time.

@@ -60,6 +60,15 @@ class Vendor(Protocol):
         """Return the symbols of the call as the vendor spells them."""
         ...
 
+    @property
+    def zone(self) -> str:
+        """Return the zone by whose dates calls are counted."""
+        ...
+
+    def metered_by(self, call: Call) -> str:
+        """Return the key or address that the call is metered by; empty = by none."""
+        ...
+
     def over_limit(self, call: Call) -> Reply | None:
         """Meter the call; return the refusal if it is one too many."""
         ...

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _RETRY_SECONDS: Final = 0.5
+_STOPPING: Final = "this server is stopping"
 _log: Final = logging.getLogger(__name__)
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -31,15 +32,17 @@ _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 class Door:
     """Let in so many calls at once, and none while the server stops."""
 
-    def __init__(self, most_calls: int) -> None:
+    def __init__(self, most_calls: int, *, most_watchers: int = 64) -> None:
         self._most_calls = most_calls
+        self._most_watchers = most_watchers
         self._inside = 0
-        self._closed = False
+        self._watching = 0
+        self._closed = asyncio.Event()
         self._left = asyncio.Event()
 
     def close(self) -> None:
-        """Let nobody in any more; who is inside finishes."""
-        self._closed = True
+        """Let nobody in any more; who is inside finishes, who watches is sent away."""
+        self._closed.set()
         self._tell_if_left()
 
     async def left(self) -> None:
@@ -49,15 +52,56 @@ class Door:
     @asynccontextmanager
     async def call(self, context: Context) -> AsyncIterator[str]:
         """Yield the request's id; end the call with a status if it fails."""
-        request_id = _request_id(context)
-        try:
-            self._check()
+        async with self._answered(context) as request_id:
+            self._check(self._inside, self._most_calls, "calls are being answered")
             self._inside += 1
             try:
                 yield request_id
             finally:
                 self._inside -= 1
                 self._tell_if_left()
+
+    @asynccontextmanager
+    async def watch(self, context: Context) -> AsyncIterator[str]:
+        """
+        Do what ``call`` does for a call that lasts until its caller leaves.
+
+        It takes no place of a call, and nobody waits for it once the door is closed:
+        it would never leave by itself.
+        """
+        async with self._answered(context) as request_id:
+            self._check(self._watching, self._most_watchers, "calls watch")
+            self._watching += 1
+            try:
+                yield request_id
+            finally:
+                self._watching -= 1
+
+    async def while_open(self, work: Coroutine[Any, Any, None]) -> None:
+        """
+        Do some work that may take long.
+
+        Raises:
+            ServerStoppingError: The door was closed before it was done.
+
+        """
+        task = asyncio.ensure_future(work)
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait((task, closed), return_when=asyncio.FIRST_COMPLETED)
+            if self._closed.is_set():
+                raise ServerStoppingError(_STOPPING)
+            task.result()
+        finally:
+            for each in (task, closed):
+                each.cancel()
+            await asyncio.gather(task, closed, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _answered(self, context: Context) -> AsyncIterator[str]:
+        request_id = _request_id(context)
+        try:
+            yield request_id
         except IngestionError as error:
             status = status_of(error)
         except Exception as error:
@@ -71,7 +115,7 @@ class Door:
             ("grpc-status-details-bin", status.SerializeToString()),
             ("x-request-id", request_id),
         ]
-        if not self._closed:
+        if not self._closed.is_set():
             # The vendors were asked as often as is good for them; a client that
             # retries by itself would only cost their quota. Another server may
             # answer once this one stops.
@@ -83,16 +127,16 @@ class Door:
         )
 
     def _tell_if_left(self) -> None:
-        if self._closed and not self._inside:
+        if self._closed.is_set() and not self._inside:
             self._left.set()
 
-    def _check(self) -> None:
-        if self._closed:
-            raise ServerStoppingError("this server is stopping")
-        if self._inside >= self._most_calls:
+    def _check(self, inside: int, most: int, doing: str) -> None:
+        if self._closed.is_set():
+            raise ServerStoppingError(_STOPPING)
+        if inside >= most:
             raise CallerThrottledError(
-                f"{self._most_calls} calls are being answered, which is the most",
-                limit=self._most_calls,
+                f"{most} {doing}, which is the most",
+                limit=most,
                 retry_after_seconds=_RETRY_SECONDS,
             )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from marketdata.ingestion.v1 import ingestion_service_pb2
+from marketdata.ingestion.v1 import ingestion_service_pb2, source_policy_pb2
 
 from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.instrument import Instrument, instrument
 from ingestion_server.domain.interval import SECOND_NS, Interval
 from ingestion_server.domain.query import BarQuery, Priority, SourceMode, SourcePolicy
+from ingestion_server.service.moments import nanoseconds
 from ingestion_server.service.vocabulary import (
     ADJUSTMENTS,
     ASSET_CLASSES,
@@ -71,7 +73,7 @@ def batch_of(
                 f"names {len(symbols)} symbols; one call takes {MOST_BATCH_SYMBOLS}",
             )
         )
-    _word(ASSET_CLASSES, request.asset_class, "asset_class", wrong)
+    word(ASSET_CLASSES, request.asset_class, "asset_class", wrong)
     _query(request, None, wrong, Priority.BATCH)
     if wrong:
         raise InvalidQueryError(wrong)
@@ -90,7 +92,7 @@ def _batched(
 def _instrument(
     symbol: str, request: _Request, wrong: list[Violation]
 ) -> Instrument | None:
-    kind = _word(ASSET_CLASSES, request.asset_class, "asset_class", wrong)
+    kind = word(ASSET_CLASSES, request.asset_class, "asset_class", wrong)
     try:
         return instrument(symbol, asset_class=kind, exchange=request.exchange)
     except InvalidQueryError as error:
@@ -110,46 +112,73 @@ def _query(
         wrong.append(Violation("layout", f"{request.layout} is not known"))
     return BarQuery(
         found or instrument("UNKNOWN"),
-        _word(INTERVALS, request.interval, "interval", wrong) or Interval.DAY_1,
+        word(INTERVALS, request.interval, "interval", wrong) or Interval.DAY_1,
         start_ns=_time(request, "start", wrong),
         end_ns=_time(request, "end", wrong),
         limit=request.limit,
         adjustment=(
-            _word(ADJUSTMENTS, request.adjustment, "adjustment", wrong)
+            word(ADJUSTMENTS, request.adjustment, "adjustment", wrong)
             or Adjustment.SPLIT
         ),
-        hours=_word(HOURS, request.session, "session", wrong) or TradingHours.REGULAR,
+        hours=word(HOURS, request.session, "session", wrong) or TradingHours.REGULAR,
         policy=_policy(request, wrong),
         priority=(
-            _word(PRIORITIES, request.priority, "priority", wrong) or default_priority
+            word(PRIORITIES, request.priority, "priority", wrong) or default_priority
         ),
     )
 
 
 def _policy(request: _Request, wrong: list[Violation]) -> SourcePolicy:
     policy = request.source_policy
-    mode = _word(MODES, policy.mode, "source_policy.mode", wrong) or SourceMode.ANY
+    mode = word(MODES, policy.mode, "source_policy.mode", wrong) or SourceMode.ANY
     if len(policy.providers) > _MOST_PROVIDERS:
         wrong.append(
             Violation("source_policy.providers", f"names more than {_MOST_PROVIDERS}")
         )
     allow_partial = policy.allow_partial if policy.HasField("allow_partial") else True
-    return SourcePolicy(mode, tuple(policy.providers[:_MOST_PROVIDERS]), allow_partial)
+    return SourcePolicy(
+        mode,
+        tuple(policy.providers[:_MOST_PROVIDERS]),
+        allow_partial,
+        _most_cost(policy, wrong),
+    )
+
+
+def _most_cost(
+    policy: source_policy_pb2.SourcePolicy, wrong: list[Violation]
+) -> float | None:
+    if not policy.HasField("max_cost_usd"):
+        return None
+    if not math.isfinite(policy.max_cost_usd) or policy.max_cost_usd < 0:
+        wrong.append(
+            Violation(
+                "source_policy.max_cost_usd",
+                f"{policy.max_cost_usd:g} is no amount of money; leave it out for no "
+                "limit",
+            )
+        )
+        return None
+    return policy.max_cost_usd
 
 
 def _time(request: _Request, field: str, wrong: list[Violation]) -> int | None:
     if not request.HasField(field):  # type: ignore[arg-type]  # either of two names
         return None
-    stamp: Timestamp = getattr(request, field)
+    return moment(getattr(request, field), field, wrong)
+
+
+def moment(stamp: Timestamp, field: str, wrong: list[Violation]) -> int | None:
+    """Return a point in time; None if it is none, which is a wrong field."""
     if not 0 <= stamp.nanos < SECOND_NS:
         wrong.append(Violation(field, "has nanos outside of [0, 999999999]"))
         return None
-    return stamp.seconds * SECOND_NS + stamp.nanos
+    return nanoseconds(stamp)
 
 
-def _word(
+def word(
     words: Mapping[_Code, _Word | None], code: _Code, field: str, wrong: list[Violation]
 ) -> _Word | None:
+    """Return what a value of an enum means; an unknown one is a wrong field."""
     if code in words:
         return words[code]
     wrong.append(Violation(field, f"{code} is not a value of this enum"))

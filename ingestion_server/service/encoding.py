@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2, provenance_pb2
 
 from ingestion_server.domain.bars import BarSeries, BarState, Column
-from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.result import Attempt, BarResult, Missing, Source
+from ingestion_server.service.moments import duration, timestamp
 from ingestion_server.service.vocabulary import (
     ADJUSTMENT_CODES,
     COMPLETENESS_CODES,
@@ -72,8 +70,8 @@ def _narrow(
         if first < stop:
             narrowed = message.sources.add()
             narrowed.CopyFrom(_source(source))
-            narrowed.start.CopyFrom(_timestamp(first))
-            narrowed.end.CopyFrom(_timestamp(stop))
+            narrowed.start.CopyFrom(timestamp(first))
+            narrowed.end.CopyFrom(timestamp(stop))
     message.missing.extend(
         _missing(missing)
         for missing in result.missing
@@ -140,7 +138,7 @@ def _rows(
             None if math.isnan(value) else value for value in values
         )
         yield bar_pb2.Bar(
-            open_time=_timestamp(time_ns),
+            open_time=timestamp(time_ns),
             open=first,
             high=high,
             low=low,
@@ -173,20 +171,10 @@ def _column(values: Column | None) -> Column | list[float]:
     return values
 
 
-def _timestamp(time_ns: int) -> Timestamp:
-    seconds, nanos = divmod(time_ns, SECOND_NS)
-    return Timestamp(seconds=seconds, nanos=nanos)
-
-
-def _duration(seconds: float) -> Duration:
-    whole, nanos = divmod(round(seconds * SECOND_NS), SECOND_NS)
-    return Duration(seconds=whole, nanos=nanos)
-
-
 def _missing(missing: Missing) -> provenance_pb2.MissingInterval:
     return provenance_pb2.MissingInterval(
-        start=_timestamp(missing.start_ns),
-        end=_timestamp(missing.end_ns),
+        start=timestamp(missing.start_ns),
+        end=timestamp(missing.end_ns),
         reason=missing.reason,
     )
 
@@ -195,12 +183,12 @@ def _source(source: Source) -> provenance_pb2.Source:
     delay, age = source.feed_delay_seconds, source.cache_age_seconds
     return provenance_pb2.Source(
         provider=source.provider,
-        start=_timestamp(source.start_ns),
-        end=_timestamp(source.end_ns),
-        feed_delay=None if delay is None else _duration(delay),
-        received_at=_timestamp(source.received_at_ns),
+        start=timestamp(source.start_ns),
+        end=timestamp(source.end_ns),
+        feed_delay=None if delay is None else duration(delay),
+        received_at=timestamp(source.received_at_ns),
         from_cache=source.from_cache,
-        cache_age=None if age is None else _duration(age),
+        cache_age=None if age is None else duration(age),
         derived=bool(source.derivation),
         derivation=source.derivation,
     )
@@ -211,8 +199,8 @@ def _attempt(attempt: Attempt) -> provenance_pb2.Attempt:
         provider=attempt.provider,
         outcome=OUTCOME_CODES[attempt.outcome],
         reason=attempt.reason,
-        latency=_duration(attempt.latency_seconds),
-        cost_usd=attempt.cost_usd,
+        latency=duration(attempt.latency_seconds),
+        cost_usd=float(attempt.cost_usd),
         calls=attempt.calls,
     )
 
@@ -220,6 +208,6 @@ def _attempt(attempt: Attempt) -> provenance_pb2.Attempt:
 def _flag(flag: QualityFlag) -> provenance_pb2.QualityFlag:
     return provenance_pb2.QualityFlag(
         kind=FLAG_CODES[flag.kind],
-        time=None if flag.time_ns is None else _timestamp(flag.time_ns),
+        time=None if flag.time_ns is None else timestamp(flag.time_ns),
         detail=flag.detail,
     )

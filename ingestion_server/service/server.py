@@ -11,15 +11,22 @@ from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
-from marketdata.ingestion.v1 import ingestion_service_pb2, ingestion_service_pb2_grpc
+from marketdata.ingestion.v1 import (
+    ingestion_service_pb2,
+    ingestion_service_pb2_grpc,
+    quota_service_pb2,
+    quota_service_pb2_grpc,
+)
 
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.quotas import QuotaServicer
 
 _LARGEST_REQUEST: Final = 1 << 20
 _LARGEST_RESPONSE: Final = 64 << 20
-SERVICE: Final = ingestion_service_pb2.DESCRIPTOR.services_by_name[
-    "IngestionService"
-].full_name
+SERVICES: Final = (
+    ingestion_service_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name,
+    quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"].full_name,
+)
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", _LARGEST_REQUEST),
@@ -47,7 +54,7 @@ class GrpcServer:
     async def serving(self) -> None:
         """Start, and say so."""
         await self.server.start()
-        for service in ("", SERVICE):
+        for service in ("", *SERVICES):
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stopping(self) -> None:
@@ -57,6 +64,7 @@ class GrpcServer:
 
 def bound_server(
     servicer: IngestionServicer,
+    quotas: QuotaServicer,
     address: str,
     credentials: grpc.ServerCredentials | None,
 ) -> GrpcServer:
@@ -69,12 +77,13 @@ def bound_server(
     """
     server = grpc.aio.server(options=OPTIONS)
     ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
+    quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(quotas, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     channelz.add_channelz_servicer(server)
     reflection.enable_server_reflection(
         [
-            SERVICE,
+            *SERVICES,
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
             reflection.SERVICE_NAME,

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
 from ingestion_server.domain import errors
-from ingestion_server.domain.interval import SECOND_NS
+from ingestion_server.service.moments import duration
 
 DOMAIN: Final = "ingestion.marketdata"
 _LONGEST_TEXT: Final = 1_000
@@ -114,6 +114,8 @@ def _details(error: errors.IngestionError) -> Iterator[Message]:
                         description=f"window {out.window}: {out.message}"[
                             :_LONGEST_FACT
                         ],
+                        quota_id=out.window,
+                        quota_dimensions={"provider": out.provider},
                     )
                     for out in (error, *error.others)
                 ]
@@ -135,5 +137,4 @@ def _facts(error: errors.IngestionError) -> dict[str, str]:
 def _delay(error: errors.IngestionError) -> Duration | None:
     if error.retry_after_seconds is None:
         return None
-    whole, nanos = divmod(round(error.retry_after_seconds * SECOND_NS), SECOND_NS)
-    return Duration(seconds=whole, nanos=nanos)
+    return duration(error.retry_after_seconds)

@@ -8,6 +8,7 @@ from marketdata.ingestion.v1 import (
     bar_pb2,
     ingestion_service_pb2,
     provenance_pb2,
+    quota_pb2,
     source_policy_pb2,
 )
 
@@ -18,6 +19,8 @@ from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.quality import FlagKind
 from ingestion_server.domain.query import Priority, SourceMode
 from ingestion_server.domain.result import Completeness, Outcome
+from ingestion_server.ports.budget import Counts, Scope, WindowKind
+from ingestion_server.ports.quota import AlertKind, Lane, Origin
 
 INTERVALS: Final = {
     bar_pb2.INTERVAL_UNSPECIFIED: Interval.DAY_1,
@@ -86,4 +89,34 @@ FLAG_CODES: Final = {
     FlagKind.DERIVED: provenance_pb2.QUALITY_FLAG_KIND_DERIVED,
     FlagKind.FLAGS_OMITTED: provenance_pb2.QUALITY_FLAG_KIND_FLAGS_OMITTED,
     FlagKind.LABEL_ASSUMED: provenance_pb2.QUALITY_FLAG_KIND_LABEL_ASSUMED,
+}
+LANES: Final = {
+    ingestion_service_pb2.PRIORITY_UNSPECIFIED: Lane.BATCH,
+    ingestion_service_pb2.PRIORITY_INTERACTIVE: Lane.INTERACTIVE,
+    ingestion_service_pb2.PRIORITY_BATCH: Lane.BATCH,
+}
+SCOPE_CODES: Final = {
+    Scope.KEY: quota_pb2.QUOTA_SCOPE_KEY,
+    Scope.IP: quota_pb2.QUOTA_SCOPE_IP,
+    Scope.ACCOUNT: quota_pb2.QUOTA_SCOPE_ACCOUNT,
+    Scope.CONNECTION: quota_pb2.QUOTA_SCOPE_CONNECTION,
+}
+WINDOW_KIND_CODES: Final = {
+    WindowKind.ROLLING: quota_pb2.QUOTA_WINDOW_KIND_ROLLING,
+    WindowKind.FIXED: quota_pb2.QUOTA_WINDOW_KIND_FIXED,
+    WindowKind.BUCKET: quota_pb2.QUOTA_WINDOW_KIND_BUCKET,
+}
+COUNTS_CODES: Final = {
+    Counts.CALLS: quota_pb2.QUOTA_COUNTS_CALLS,
+    Counts.UNITS: quota_pb2.QUOTA_COUNTS_UNITS,
+}
+ORIGIN_CODES: Final = {
+    Origin.DECLARED: quota_pb2.QUOTA_SOURCE_DECLARED,
+    Origin.CONFIGURED: quota_pb2.QUOTA_SOURCE_CONFIGURED,
+    Origin.HEADER: quota_pb2.QUOTA_SOURCE_HEADER,
+}
+ALERT_CODES: Final = {
+    AlertKind.USED_80_PERCENT: quota_pb2.QUOTA_ALERT_KIND_USED_80_PERCENT,
+    AlertKind.USED_95_PERCENT: quota_pb2.QUOTA_ALERT_KIND_USED_95_PERCENT,
+    AlertKind.VIOLATION: quota_pb2.QUOTA_ALERT_KIND_VIOLATION,
 }

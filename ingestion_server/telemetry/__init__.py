@@ -1,1 +1,1 @@
-"""Ears: log lines, metrics and spans, fed by hooks; nothing here may fail or wait."""
+"""Ears: log lines and metrics, fed by hooks; nothing here may fail or wait."""

@@ -12,10 +12,10 @@ from typing import Final, final
 from typing_extensions import override
 
 from ingestion_server.ports.hooks import CallDetails, OnCall
+from ingestion_server.telemetry.logs import suffix
 
 # No verdict on the vendor, so nothing to warn of.
 _QUIET: Final = frozenset({"ok", "CANCELLED"})
-_LONGEST_DETAIL: Final = 300
 _LOGGER: Final = logging.getLogger("ingestion_server.calls")
 
 
@@ -85,12 +85,5 @@ class CallLog(OnCall):
             details.feature or "-",
             details.outcome,
             details.seconds,
-            _suffix(details.detail),
+            suffix(details.detail),
         )
-
-
-def _suffix(detail: str) -> str:
-    """Return the detail on one line, and not the whole of a web page."""
-    # Cut twice, so that a long text is not split up for nothing.
-    text = " ".join(detail[: 2 * _LONGEST_DETAIL].split())[:_LONGEST_DETAIL]
-    return f": {text}" if text else ""

@@ -11,6 +11,7 @@ from typing import Final, final
 from typing_extensions import override
 
 _HANDLER_NAME: Final = "ingestion_server"
+_LONGEST_DETAIL: Final = 300
 
 
 def configure_logging(level: str = "INFO", *, json: bool = False) -> None:
@@ -51,20 +52,35 @@ class PlainLine(logging.Formatter):
 
 @final
 class JsonLine(logging.Formatter):
-    """Write an object with ``time``, ``level``, ``logger`` and ``message``."""
+    """
+    Write an object with ``time``, ``level``, ``logger`` and ``message``.
+
+    What was logged with ``extra={"facts": …}`` is there as ``facts``, so that nobody
+    needs to take the message apart.
+    """
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Return one line; ``exception`` holds the trace, if there is one."""
-        line = {
+        line: dict[str, object] = {
             "time": _utc(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
+        facts = getattr(record, "facts", None)
+        if facts is not None:
+            line["facts"] = facts
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return dumps(line, ensure_ascii=False)
+
+
+def suffix(detail: str) -> str:
+    """Return a detail as the end of a message: one line, not a whole web page."""
+    # Cut twice, so that a long text is not split up for nothing.
+    text = " ".join(detail[: 2 * _LONGEST_DETAIL].split())[:_LONGEST_DETAIL]
+    return f": {text}" if text else ""
 
 
 def _utc(record: logging.LogRecord) -> str:

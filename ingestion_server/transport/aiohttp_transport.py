@@ -123,10 +123,10 @@ class AiohttpTransport:
         if self._session is None:
             raise RuntimeError("the transport is not open")
         host = hops.checked(request, self._own(request)).hostname or ""
-        scope = asyncio.timeout(timeout_seconds)
+        scope, further = asyncio.timeout(timeout_seconds), list[HttpRequest]()
         try:
             async with scope:
-                response = await self._follow(request, self._session)
+                response = await self._follow(request, self._session, further)
         except failures.CAUGHT as error:
             cause = failures.chained(error)
             if isinstance(error, TimeoutError) and scope.expired():
@@ -136,14 +136,17 @@ class AiohttpTransport:
                     provider=request.provider,
                 ) from cause
             raise failures.mapped(
-                error, provider=request.provider, host=host
+                error, provider=request.provider, host=host, first=not further
             ) from cause
         return response
 
     async def _follow(
-        self, request: HttpRequest, session: aiohttp.ClientSession
+        self,
+        request: HttpRequest,
+        session: aiohttp.ClientSession,
+        hopped: list[HttpRequest],
     ) -> HttpResponse:
-        """Make one hop after the other, until one answers."""
+        """Make one hop after the other, until one answers; note the later ones."""
         hop, cookies = request, list[str]()
         for _ in range(self._limits.redirects + 1):
             url, headers, body = self._prepared(hop)
@@ -167,6 +170,7 @@ class AiohttpTransport:
                 if further is None:
                     return await self._read(hop, reply, cookies)
             hop = further
+            hopped.append(hop)
         raise MalformedPayloadError(
             f"{request.provider} redirected more than {self._limits.redirects} times",
             provider=request.provider,

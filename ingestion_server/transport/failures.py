@@ -77,11 +77,19 @@ CAUGHT: Final = tuple(FOREIGN)
 """For ``except``."""
 
 
-def mapped(error: Exception, *, provider: str, host: str) -> ProviderError:
-    """Return our own error for a foreign one."""
+def mapped(error: Exception, *, provider: str, host: str, first: bool) -> ProviderError:
+    """
+    Return our own error for a foreign one.
+
+    If it befell the ``first`` hop before there was a connection, the vendor never
+    heard of the call.
+    """
     telling = _most_telling(error)
     kind, sentence = next(FOREIGN[t] for t in type(telling).__mro__ if t in FOREIGN)
-    return kind(f"{provider} ({host}) {sentence}", provider=provider)
+    found = kind(f"{provider} ({host}) {sentence}", provider=provider)
+    if isinstance(found, ProviderUnavailableError):
+        found.never_left = first and isinstance(error, aiohttp.ClientConnectorError)
+    return found
 
 
 def chained(error: Exception) -> Exception | None:

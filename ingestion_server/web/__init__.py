@@ -1,4 +1,4 @@
-"""The HTTP door: health for probes, pages for operators."""
+"""The HTTP door: health for probes, metrics and pages for operators."""
 
 from __future__ import annotations
 

@@ -12,13 +12,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ingestion_server.web import health
+from ingestion_server.web import metrics as pages
 from ingestion_server.web.health import Stage
+from ingestion_server.web.metrics import Metrics
 
 _LARGEST_BODY: Final = 64 * 1024
 _LONGEST_LINE: Final = 4096
 _KEEPALIVE_SECONDS: Final = 15.0
 _SHUTDOWN_SECONDS: Final = 0.5
-"""Probes are answered at once, so whoever is left only keeps a connection open."""
+"""Everybody is answered at once, so whoever is left only keeps a connection open."""
 
 _HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -33,7 +35,9 @@ _HEADERS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 @asynccontextmanager
-async def serving(address: str, stage: Callable[[], Stage]) -> AsyncIterator[int]:
+async def serving(
+    address: str, stage: Callable[[], Stage], *, metrics: Metrics
+) -> AsyncIterator[int]:
     """
     Serve until the block ends, and tell the port; port 0 takes a free one.
 
@@ -43,7 +47,7 @@ async def serving(address: str, stage: Callable[[], Stage]) -> AsyncIterator[int
     """
     app = web.Application(middlewares=[_told_in_json], client_max_size=_LARGEST_BODY)
     app.on_response_prepare.append(_with_manners)
-    app.add_routes(health.routes(stage))
+    app.add_routes([*health.routes(stage), *pages.routes(metrics)])
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -15,6 +15,7 @@ from ingestion_server.app.diagnosis import OUR_NAME, Means, diagnose
 from ingestion_server.app.findings import (
     Answer,
     Finding,
+    LedgerFile,
     Target,
     Verdict,
     clock,
@@ -23,6 +24,7 @@ from ingestion_server.app.findings import (
     unfit,
 )
 from ingestion_server.app.settings import Settings, load_settings
+from ingestion_server.quota.journal import FILE_NAME
 
 NOW = 1_790_000_000.0
 FOLDER = Path("/cache/calendars")
@@ -48,6 +50,7 @@ class World:
     taken: set[str] = field(default_factory=set)
     read_only: set[Path] = field(default_factory=set)
     tls_error: OSError | None = None
+    ledgers: dict[Path, LedgerFile | OSError] = field(default_factory=dict)
     calendar_known: bool = True
     asked: list[Target] = field(default_factory=list)
 
@@ -58,6 +61,7 @@ class World:
             listen=self._listen,
             write=self._write,
             load_tls=self._load_tls,
+            read_ledger=self._read_ledger,
             calendar=self._calendar,
             now=lambda: NOW,
         )
@@ -82,6 +86,12 @@ class World:
         del certificate, key
         if self.tls_error is not None:
             raise self.tls_error
+
+    def _read_ledger(self, file: Path) -> LedgerFile | None:
+        outcome = self.ledgers.get(file)
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
 
     async def _calendar(self, name: str) -> bool:
         assert name == "XNYS"
@@ -120,6 +130,7 @@ async def test_where_all_is_well_every_finding_is_ok() -> None:
         "gRPC port",
         "HTTP port",
         "state folder",
+        "ledger",
         "calendar folder",
         "calendar",
         "reach alpha_vantage",
@@ -244,6 +255,53 @@ async def test_folders_that_cannot_be_written_are_told() -> None:
     assert findings["calendar folder"].verdict is Verdict.WARN
     assert "Read-only file system" in findings["state folder"].text
     assert "state.folder" in findings["state folder"].advice
+
+
+async def ledger_found(outcome: LedgerFile | OSError | None) -> Finding:
+    """Return what is found of a ledger within the state folder."""
+    settings = load_settings(environ={}, overrides={"state": {"folder": "/state"}})
+    place = Path("/state") / FILE_NAME
+    world = World(ledgers={} if outcome is None else {place: outcome})
+
+    finding = (await found(world, settings))["ledger"]
+
+    assert finding.text.startswith("/state/ledger.sqlite3 ")
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (None, "will be made"),
+        (LedgerFile(1_234_567), "is whole, 1,234,567 bytes"),
+        (LedgerFile(4096, unread="is in use"), "is in use, 4,096 bytes"),
+    ],
+)
+async def test_a_ledger_that_is_whole_or_not_there_is_fine(
+    outcome: LedgerFile | None, words: str
+) -> None:
+    finding = await ledger_found(outcome)
+
+    assert finding.verdict is Verdict.OK
+    assert finding.text.endswith(words)
+    assert finding.advice == ""
+
+
+async def test_a_damaged_ledger_is_told_with_what_moving_it_away_costs() -> None:
+    finding = await ledger_found(LedgerFile(4096, "file is not a database"))
+
+    assert finding.verdict is Verdict.FAIL
+    assert "file is not a database" in finding.text
+    assert "restore it, or move it away" in finding.advice
+    assert "refuse calls" in finding.advice
+
+
+async def test_a_ledger_that_may_not_be_read_stops_the_start() -> None:
+    finding = await ledger_found(PermissionError(errno.EACCES, "Permission denied"))
+
+    assert finding.verdict is Verdict.FAIL
+    assert "Permission denied" in finding.text
+    assert "read and write" in finding.advice
 
 
 async def test_a_calendar_that_cannot_be_computed_is_a_warning() -> None:

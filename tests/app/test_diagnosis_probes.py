@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import errno
 import socket
+import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from ingestion_server.app import probes
 from ingestion_server.app.diagnosis import OUR_NAME
-from ingestion_server.app.findings import Target
+from ingestion_server.app.findings import LedgerFile, Target
 from ingestion_server.web import Stage, serving
 
 
@@ -40,7 +41,9 @@ def direct(port: int, path: str = "/") -> Target:
 
 
 async def test_our_own_door_says_who_and_when_it_is() -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.STARTING) as port:
+    async with serving(
+        "127.0.0.1:0", lambda: Stage.STARTING, metrics=lambda _: (b"", "text/plain")
+    ) as port:
         answer = await probes.ask(direct(port, "/readyz"))
 
     assert answer.status == 503
@@ -123,6 +126,119 @@ def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(OSError):  # noqa: PT011 - OpenSSL has its own words
         probes.load_tls(file, file)
+
+
+@pytest.fixture(params=["WAL", "DELETE"])
+def ledger(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Keep some rows in a database, in either way of keeping a journal."""
+    return made_ledger(tmp_path / "a #1 ?", request.param)
+
+
+def made_ledger(folder: Path, journal: str) -> Path:
+    """Make a database with a table and an index."""
+    folder.mkdir()
+    file = folder / "ledger.sqlite3"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute(f"PRAGMA journal_mode = {journal}")
+        database.execute("CREATE TABLE calls (number INTEGER PRIMARY KEY, kind TEXT)")
+        database.execute("CREATE INDEX kinds ON calls (kind)")
+        database.execute("BEGIN")
+        database.executemany(
+            "INSERT INTO calls (kind) VALUES (?)", [("debit" * 20,)] * 2000
+        )
+        database.execute("COMMIT")
+    return file
+
+
+def test_a_ledger_is_read_and_left_as_it_was(ledger: Path) -> None:
+    before = ledger.read_bytes()
+
+    told = probes.read_ledger(ledger)
+
+    assert told == LedgerFile(len(before))
+    assert list(ledger.parent.iterdir()) == [ledger]
+    assert ledger.read_bytes() == before
+
+
+def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    assert probes.read_ledger(tmp_path / "not" / "there") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_a_server_writes_to_is_read(ledger: Path) -> None:
+    with contextlib.closing(sqlite3.connect(ledger)) as server:
+        server.execute("INSERT INTO calls (kind) VALUES ('debit')")
+
+        told = probes.read_ledger(ledger)
+
+    assert told is not None
+    assert (told.complaint, told.unread) == ("", "")
+
+
+def test_a_ledger_that_somebody_has_to_himself_is_not_damaged(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "_LOCK_SECONDS", 0.0)
+    with contextlib.closing(sqlite3.connect(ledger, isolation_level=None)) as server:
+        server.execute("PRAGMA locking_mode = EXCLUSIVE")
+        server.execute("BEGIN EXCLUSIVE")
+        server.execute("INSERT INTO calls (kind) VALUES ('debit')")
+
+        told = probes.read_ledger(ledger)
+
+    assert told is not None
+    assert (told.complaint, told.unread) == ("", "is in use by a server")
+
+
+def test_what_a_crash_left_behind_is_not_damage(ledger: Path) -> None:
+    program = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1])\n"
+        # So small a cache writes before the commit, which never comes.
+        "database.execute('PRAGMA cache_size = 5')\n"
+        "database.execute('UPDATE calls SET kind = number')\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, ledger], check=True)  # noqa: S603
+
+    told = probes.read_ledger(ledger)
+
+    assert told is not None
+    assert told.complaint == ""
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda whole: b"?" + whole[1:], "not a database"),
+        (lambda whole: whole[:9000], "malformed"),
+        (lambda whole: whole[:8192] + b"\xff" * 4096 + whole[12288:], "Page 3"),
+    ],
+    ids=["something else", "cut off", "written over"],
+)
+def test_a_damaged_ledger_is_told_in_one_line(
+    ledger: Path, damage: Callable[[bytes], bytes], words: str
+) -> None:
+    ledger.write_bytes(damage(ledger.read_bytes()))
+
+    told = probes.read_ledger(ledger)
+
+    assert told is not None
+    assert words in told.complaint
+    assert "\n" not in told.complaint
+
+
+def test_what_keeps_a_ledger_from_being_read_is_not_damage(tmp_path: Path) -> None:
+    file = made_ledger(tmp_path / "state", "WAL")
+    file.with_name("ledger.sqlite3-wal").mkdir()
+
+    with pytest.raises(OSError, match="unable to open"):
+        probes.read_ledger(file)
+
+
+def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        probes.read_ledger(tmp_path)
 
 
 async def test_a_calendar_is_computed_and_kept(tmp_path: Path) -> None:

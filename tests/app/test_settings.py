@@ -239,4 +239,4 @@ def test_only_alpha_vantage_has_a_key() -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert len(FIELDS) > 30
-    assert all(key.count(".") in (1, 2) for key in FIELDS)
+    assert all(key.count(".") in (1, 2, 3) for key in FIELDS)

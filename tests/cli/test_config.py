@@ -79,3 +79,66 @@ def test_what_is_wrong_is_told_beside_the_data(
     unknown, wrong = result.stderr.splitlines()
     assert unknown.startswith("INGESTION_GRPC__ADRESS: unknown setting; did you mean")
     assert wrong.endswith(": expected an integer ≥ 1, got '[many]'")
+
+
+def test_budgets_are_shown_to_people_in_words_and_to_programs_as_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    file = tmp_path / "server.toml"
+    file.write_text(
+        """
+        [providers.yahoo.budget]
+        weights = { chart = 2, "*" = 1 }
+        price_per_unit_usd = 0.0000001
+
+        [[providers.yahoo.budget.windows]]
+        name = "minute"
+        limit = 60
+        seconds = 60
+
+        [[providers.yahoo.budget.windows]]
+        name = "day"
+        limit = 900
+        kind = "fixed"
+        period = "day"
+        reset_zone = "Europe/Berlin"
+        counts = "units"
+        """
+    )
+
+    shown = " ".join(run("--config", str(file)).stdout.split())
+    told = json.loads(run("--config", str(file), "--json").stdout)
+
+    assert "minute: 60 calls per 60 s, day: 900 units per day (kind fixed, " in shown
+    assert "providers.yahoo.budget.weights chart = 2, * = 1 " in shown
+    assert "providers.yahoo.budget.price_per_unit_usd 0.0000001 " in shown
+    assert "providers.alpha_vantage.budget.windows (as the plan says) default" in shown
+    assert told["providers.yahoo.budget.windows"] == {
+        "value": [
+            {"name": "minute", "limit": 60, "seconds": 60.0},
+            {
+                "name": "day",
+                "limit": 900,
+                "kind": "fixed",
+                "period": "day",
+                "reset_zone": "Europe/Berlin",
+                "counts": "units",
+            },
+        ],
+        "origin": str(file),
+    }
+    assert told["providers.yahoo.budget.weights"]["value"] == {"chart": 2, "*": 1}
+    assert told["providers.yahoo.budget.price_per_unit_usd"]["value"] == 1e-07
+    assert told["providers.yahoo.budget.used_header"]["value"] is None
+
+
+def test_a_wrong_budget_is_told_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('providers.yahoo.budget.windows = [{ name = "m", limit = 0 }]\n')
+
+    result = run("--config", str(file))
+
+    assert result.exit_code == Exit.USAGE
+    assert "providers.yahoo.budget.windows[0].limit (" in result.stderr
+    assert "expected an integer ≥ 1, got 0" in result.stderr

@@ -15,14 +15,21 @@ import typer
 from marketdata.ingestion.v1 import error_reason_pb2
 
 from ingestion_server.app import schema, secrets
+from ingestion_server.app.sections import WindowSettings
 from ingestion_server.app.settings import FIELDS, load_settings
 from ingestion_server.app.sources import CONFIG_VARIABLE
 from ingestion_server.cli.exits import Exit
 from ingestion_server.cli.failure import STATUSES
 from ingestion_server.cli.main import app
 from ingestion_server.client.errors import BY_REASON
+from ingestion_server.ports.quota import AlertKind
 from ingestion_server.sandbox import faults
 from ingestion_server.service.statuses import CODES
+from ingestion_server.telemetry.metrics_page import MetricsPage
+from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
+from tests.clocks import NOW_NS
+from tests.telemetry.ledgers import FakeLedger
+from tests.telemetry.pages import families
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -196,15 +203,60 @@ def shown(key: str) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
+def test_the_table_of_metrics_is_the_page() -> None:
+    page = MetricsPage(quota_parts(FakeLedger(), AlertCounter(), lambda: NOW_NS))
+    told = {
+        sample.name: sorted(sample.labels)
+        for family in families(page("text/plain")).values()
+        for sample in family.samples
+        if sample.name.startswith("ingestion_")
+    }
+
+    table = {
+        name: sorted(re.findall(r"\w+", labels))
+        for name, labels, _ in rows(DOCS / "operations.md", "Metrics")
+    }
+
+    assert table == told
+
+
+def test_the_table_of_alerts_is_complete() -> None:
+    table = {kind for kind, *_ in rows(DOCS / "operations.md", "Alerts")}
+
+    assert table == set(AlertKind)
+
+
 def test_the_settings_shown_as_toml_are_right(tmp_path: Path) -> None:
-    (example,) = fences(DOCS / "settings.md", "toml")
+    examples = fences(DOCS / "settings.md", "toml")
     file = tmp_path / "server.toml"
-    file.write_text(example)
 
-    settings = load_settings(config_file=file, environ={})
+    for example in examples:
+        file.write_text(example)
+        settings = load_settings(config_file=file, environ={})
 
-    for section in tomllib.loads(example):
-        assert hasattr(settings, section)
+        for section in tomllib.loads(example):
+            assert hasattr(settings, section)
+
+    assert examples
+
+
+def test_the_settings_shown_as_variables_are_right() -> None:
+    lines = "\n".join(fences(DOCS / "settings.md", "sh")).splitlines()
+    variables = dict(shlex.split(line)[0].split("=", 1) for line in lines)
+
+    settings = load_settings(environ=variables)
+
+    assert variables
+    origins = {settings.origin(key) for key in FIELDS}
+    assert variables.keys() <= origins
+
+
+def test_every_field_of_a_window_is_explained() -> None:
+    text = (DOCS / "settings.md").read_text().split("\n## Budgets\n")[1]
+
+    fields = re.findall(r"^- `(\w+)`", text, re.MULTILINE)
+
+    assert fields == list(WindowSettings.model_fields)
 
 
 def test_the_table_of_faults_is_the_sandbox() -> None:

@@ -21,12 +21,14 @@ from google.rpc import error_details_pb2, status_pb2
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
+    quota_service_pb2_grpc,
 )
 
 from ingestion_server.app.settings import load_settings
 from ingestion_server.app.wiring import Mode, joined
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import GrpcServer, bound_server
 
 UNMETERED: Final = {
@@ -114,6 +116,7 @@ class House:
     """Talk to a server under test, and to its simulated vendors."""
 
     stub: ingestion_service_pb2_grpc.IngestionServiceStub
+    quotas: quota_service_pb2_grpc.QuotaServiceStub
     channel: grpc.aio.Channel
     target: str
     clock: ShiftedClock
@@ -227,13 +230,15 @@ async def house(
         servicer = IngestionServicer(
             rooms.fetcher, door, symbols_at_once=chosen.grpc.symbols_at_once
         )
-        server = bound_server(servicer, "127.0.0.1:0", None)
+        quotas = QuotaServicer(rooms.ledger, door, clock)
+        server = bound_server(servicer, quotas, "127.0.0.1:0", None)
         await server.serving()
         target = f"127.0.0.1:{server.port}"
         try:
             async with grpc.aio.insecure_channel(target) as channel:
                 yield House(
                     ingestion_service_pb2_grpc.IngestionServiceStub(channel),
+                    quota_service_pb2_grpc.QuotaServiceStub(channel),
                     channel,
                     target,
                     clock,

@@ -105,6 +105,15 @@ def test_a_port_that_is_taken_is_told_in_a_line(run: Run, door: str) -> None:
         ((), {"INGESTION_GRPC__DRIAN_SECONDS": "1"}, "INGESTION_GRPC__DRIAN_SECONDS"),
         (("--sandbox", "--replay", "somewhere"), {}, "--replay"),
         (("--http", "0.0.0.0:0"), {}, "http.address"),
+        (
+            ("--sandbox",),
+            {
+                "INGESTION_PROVIDERS__YAHOO__BUDGET__WINDOWS": json.dumps(
+                    [{"name": "minute", "limit": 0, "seconds": 60}]
+                )
+            },
+            "providers.yahoo.budget.windows[0].limit",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_settings_is_named(

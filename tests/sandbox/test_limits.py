@@ -1,6 +1,10 @@
 """Limits are as strict as the vendors', to the nanosecond."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion_server import sandbox
 
 DAY = {"function": "TIME_SERIES_DAILY", "symbol": "IBM"}
 
@@ -86,6 +90,79 @@ async def test_the_plan_of_other_keys_is_an_option(opened):
     burst = await ask(caller, "plain")
 
     assert "1 request per second" in burst["Information"]
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [("bench-3per5s", {}), ("plain", {"alpha_vantage_plan": "3per5s"})],
+)
+async def test_a_test_may_choose_the_limit(opened, key, options):
+    """So many calls in any such stretch, to the nanosecond."""
+    caller = await opened(**options)
+    first = [await ask(caller, key) for _ in range(3)]
+
+    caller.clock.time_ns += 5 * 10**9 - 1
+    early = await ask(caller, key)
+    caller.clock.time_ns += 1
+    punctual = [await ask(caller, key) for _ in range(4)]
+
+    assert all("Meta Data" in answer for answer in first)
+    assert "(3 requests per 5 seconds)" in early["Information"]
+    assert ["Meta Data" in answer for answer in punctual] == [True, True, True, False]
+    assert (await caller.stats("alpha_vantage"))["violations"] == 2
+
+
+async def test_a_chosen_limit_of_a_minute_complains_as_a_paid_plan_does(caller):
+    """Not a word is different."""
+    for _ in range(75):
+        await ask(caller, "one-75")
+        await ask(caller, "two-75per60s")
+
+    paid, chosen = await ask(caller, "one-75"), await ask(caller, "two-75per60s")
+
+    assert paid == chosen
+    assert "(75 requests per minute)" in paid["Information"]
+
+
+@pytest.mark.parametrize(
+    "ending", ["0per5s", "5per0s", "1.5per5s", "100000per5s", "60per5", "60per1min"]
+)
+async def test_an_ending_that_is_nearly_a_plan_is_refused(caller, ending):
+    """Else a test would be about another limit than it says."""
+    served = await ask(caller, f"bench-{ending}")
+
+    assert served["Error Message"].startswith("the parameter apikey is invalid")
+    assert "CALLSperSECONDSs such as 60per5s" in served["Error Message"]
+
+
+async def test_an_ending_like_a_word_is_no_plan(caller):
+    """Keys of real life may hold dashes."""
+    assert "Meta Data" in await ask(caller, "my-paper-super7s")
+
+
+@pytest.mark.parametrize("plan", sandbox.PLANS)
+def test_a_plan_of_the_vendor_is_no_chosen_one(plan):
+    """Whoever asks has the vendor's own numbers."""
+    assert sandbox.plan_window(plan) is None
+
+
+@given(st.integers(1, 99_999), st.integers(1, 99_999))
+def test_a_chosen_plan_tells_its_numbers(calls, seconds):
+    """Those it is spelled with."""
+    assert sandbox.plan_window(f"{calls}per{seconds}s") == (calls, seconds)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        *("", "50", "free ", "0per5s", "05per5s", "5per0s", "-1per5s", "5per5s\n"),
+        *("5 per 5s", "5per5", "100000per5s", "5per100000s", "٣per5s", "5per5S"),
+    ],
+)
+def test_what_is_no_plan_is_told(plan):
+    """With all that would be one."""
+    with pytest.raises(ValueError, match="such as 60per5s, both from"):
+        sandbox.plan_window(plan)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
     BarAsk,
@@ -31,7 +32,6 @@ from ingestion_server.ports.provider import (
     Identity,
     Lifecycle,
     Page,
-    Plan,
 )
 
 NAME = "acme_corp"
@@ -77,7 +77,7 @@ class Acme:
     name: str = NAME
     hosts: frozenset[str] = HOSTS[NAME]
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    plans: Mapping[str, Plan] = field(default_factory=dict)
+    plans: Mapping[str, Budget] = field(default_factory=dict)
     default_plan: str = ""
     capabilities: Sequence[Capability] = ()
     feed_delay_seconds: float | None = None

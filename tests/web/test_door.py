@@ -2,21 +2,36 @@
 
 import asyncio
 import errno
+import functools
 import json
+from collections.abc import Sequence
 
 import aiohttp
 import pytest
 
-from ingestion_server.web import Stage, serving
+from ingestion_server.web import Stage
+from ingestion_server.web import serving as serving_with
+
+
+def metrics(accept: str) -> tuple[bytes, str]:
+    """Tell what was asked for, in a format of its own."""
+    return f"accept {accept!r}\n".encode(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+serving = functools.partial(serving_with, metrics=metrics)
 
 
 async def fetched(
-    port: int, path: str, method: str = "GET"
+    port: int,
+    path: str,
+    method: str = "GET",
+    asking: Sequence[tuple[str, str]] = (),
 ) -> tuple[int, str, dict[str, str]]:
     """Return status, body and headers of a page."""
+    url = f"http://127.0.0.1:{port}{path}"
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, f"http://127.0.0.1:{port}{path}") as reply,
+        session.request(method, url, headers=asking) as reply,
     ):
         return reply.status, await reply.text(), dict(reply.headers)
 
@@ -57,7 +72,36 @@ async def test_what_is_not_there_is_told_in_json() -> None:
     assert allowed["Allow"] == "GET,HEAD"
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/nothing"])
+async def test_metrics_are_told_as_they_were_written_and_with_their_type() -> None:
+    async with serving("127.0.0.1:0", lambda: Stage.STARTING) as port:
+        status, body, headers = await fetched(
+            port, "/metrics", asking=[("Accept", "text/plain;version=0.0.4")]
+        )
+
+    assert (status, body) == (200, "accept 'text/plain;version=0.0.4'\n")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_an_accept_header_in_several_lines_means_the_same_as_in_one() -> None:
+    lines = [("Accept", "application/openmetrics-text"), ("Accept", "*/*;q=0.1")]
+
+    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        _, body, _ = await fetched(port, "/metrics", asking=lines)
+
+    assert body == "accept 'application/openmetrics-text,*/*;q=0.1'\n"
+
+
+async def test_who_says_nothing_of_formats_leaves_the_choice() -> None:
+    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.endswith(b"accept ''\n")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/nothing"])
 async def test_every_answer_tells_browsers_to_do_little(path: str) -> None:
     async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
         _, _, headers = await fetched(port, path)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, Literal
 
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import SECOND_NS, Interval
-from ingestion_server.ports.provider import Capability, Lifecycle, Plan, Window
+from ingestion_server.ports.budget import Budget, Period, Window, WindowKind
+from ingestion_server.ports.provider import Capability, Lifecycle
 
 NAME: Final = "alpha_vantage"
 QUERY_URL: Final = "https://www.alphavantage.co/query"
@@ -33,27 +35,33 @@ IntradayLabel = Literal["start", "end"]
 [R])."""
 
 _MONTHLY_PRICES_USD: Final = {
-    75: 49.99,  # [P]; the rest [M]
-    150: 99.99,
-    300: 149.99,
-    600: 199.99,
-    1200: 249.99,
+    75: Decimal("49.99"),  # [P]; the rest [M]
+    150: Decimal("99.99"),
+    300: Decimal("149.99"),
+    600: Decimal("199.99"),
+    1200: Decimal("249.99"),
 }
 
 DEFAULT_PLAN: Final = "free"
-PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
+PLANS: Final[Mapping[str, Budget]] = MappingProxyType(
     {
         # 5 calls a minute were the limit until about 2024; 1 a second is it now. That
         # the day turns at midnight in New York is [M].
-        DEFAULT_PLAN: Plan(
+        DEFAULT_PLAN: Budget(
             windows=(
-                Window("second", calls=1, seconds=1.0),
-                Window("day", calls=25, seconds=86_400.0, reset_zone=EASTERN),
+                Window(name="second", limit=1, seconds=1.0),
+                Window(
+                    name="day",
+                    limit=25,
+                    kind=WindowKind.FIXED,
+                    period=Period.DAY,
+                    reset_zone=EASTERN,
+                ),
             )
         ),
         **{
-            str(calls): Plan(
-                windows=(Window("minute", calls=calls, seconds=60.0),),
+            str(calls): Budget(
+                windows=(Window(name="minute", limit=calls, seconds=60.0),),
                 monthly_price_usd=price,
             )
             for calls, price in _MONTHLY_PRICES_USD.items()

@@ -9,6 +9,7 @@ from ingestion_server.domain.actions import CorporateActions
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
     BarAsk,
@@ -17,7 +18,6 @@ from ingestion_server.ports.provider import (
     Identity,
     Lifecycle,
     Page,
-    Plan,
 )
 from ingestion_server.providers.alpha_vantage import (
     actions,
@@ -46,7 +46,7 @@ class AlphaVantage:
     name: Final = declarations.NAME
     hosts: Final = declarations.HOSTS
     lifecycle: Final[Lifecycle] = declarations.LIFECYCLE
-    plans: Final[Mapping[str, Plan]] = declarations.PLANS
+    plans: Final[Mapping[str, Budget]] = declarations.PLANS
     default_plan: Final = declarations.DEFAULT_PLAN
     capabilities: Final[Sequence[Capability]] = declarations.CAPABILITIES
     feed_delay_seconds: Final[float | None] = None

@@ -7,13 +7,15 @@ seen in recordings, [S] read in the source of a public client, [I] from its issu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import Interval
-from ingestion_server.ports.provider import Capability, Lifecycle, Plan, Window
+from ingestion_server.ports.budget import Budget, Scope, Window
+from ingestion_server.ports.provider import Capability, Lifecycle
 
 NAME: Final = "yahoo"
 CHART_URL: Final = "https://query2.finance.yahoo.com/v8/finance/chart/"
@@ -31,12 +33,16 @@ HOSTS: Final = frozenset(
     }
 )
 LIFECYCLE: Final = Lifecycle()
-PLANS: Final = MappingProxyType(
+PLANS: Final[Mapping[str, Budget]] = MappingProxyType(
     {
-        # At most 2 a second is what the maintainers of yfinance call safe [I].
-        "unofficial": Plan((Window("second", 2, 1.0),), published=False),
+        # At most 2 a second is what the maintainers of yfinance call safe [I]. There
+        # is no key, so it is the address that is metered.
+        "unofficial": Budget(
+            windows=(Window(name="second", limit=2, seconds=1.0, scope=Scope.IP),),
+            published=False,
+        ),
         # A licensed gateway or a simulator that speaks the same format.
-        "unmetered": Plan((), published=False),
+        "unmetered": Budget(published=False),
     }
 )
 DEFAULT_PLAN: Final = "unofficial"

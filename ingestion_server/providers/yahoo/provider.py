@@ -14,6 +14,7 @@ from ingestion_server.domain.errors import MalformedPayloadError, ProviderError
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
     BarAsk,
@@ -22,7 +23,6 @@ from ingestion_server.ports.provider import (
     Identity,
     Lifecycle,
     Page,
-    Plan,
 )
 from ingestion_server.providers.yahoo import (
     actions,
@@ -49,7 +49,7 @@ class Yahoo:
     name: str = declarations.NAME
     hosts: frozenset[str] = declarations.HOSTS
     lifecycle: Lifecycle = declarations.LIFECYCLE
-    plans: Mapping[str, Plan] = declarations.PLANS
+    plans: Mapping[str, Budget] = declarations.PLANS
     default_plan: str = declarations.DEFAULT_PLAN
     capabilities: Sequence[Capability] = declarations.CAPABILITIES
     feed_delay_seconds: float | None = declarations.FEED_DELAY_SECONDS

@@ -8,6 +8,7 @@ from ingestion_server.sandbox.faults import Fault
 from ingestion_server.sandbox.wire import Reply, json_reply
 
 _THANKS: Final = "Thank you for using Alpha Vantage!"
+_MINUTE: Final = 60
 _PREMIUM_PLANS: Final = "premium plans at https://www.alphavantage.co/premium/"
 
 NOTE: Final = (
@@ -61,11 +62,17 @@ def daily_with_key(key: str) -> str:
     )
 
 
-def per_minute(calls: int) -> Reply:
+def bad_ending(why: str) -> str:
+    """Return what a key gets whose ending is nearly a plan; the sandbox's own."""
+    return f"the parameter apikey is invalid or missing. Its ending: {why}."
+
+
+def too_dense(calls: int, seconds: int) -> Reply:
     """Return the complaint of a paid plan."""
+    stretch = "minute" if seconds == _MINUTE else f"{seconds} seconds"
     return information(
         f"{_THANKS} Please consider spreading out your API requests more sparingly "
-        f"({calls} requests per minute). You may subscribe to a higher plan of the "
+        f"({calls} requests per {stretch}). You may subscribe to a higher plan of the "
         f"{_PREMIUM_PLANS} to raise the limit."
     )
 

@@ -21,7 +21,9 @@ from ingestion_server.sandbox.alpha_vantage.currencies import Pair
 from ingestion_server.sandbox.alpha_vantage.plan import (
     FREE,
     PREMIUM_FUNCTIONS,
+    QUOTA_ZONE,
     Meters,
+    misspelt,
     plan_of,
 )
 from ingestion_server.sandbox.alpha_vantage.refusals import (
@@ -108,9 +110,18 @@ class AlphaVantage:
         found = (call.query.get(name, "").upper() for name in _SYMBOL_PARAMETERS)
         return frozenset(symbol for symbol in found if symbol)
 
+    @property
+    def zone(self) -> str:
+        """Return the zone in which the quota's day turns."""
+        return QUOTA_ZONE
+
+    def metered_by(self, call: Call) -> str:
+        """Return the key; a call without one is refused for that."""
+        return call.query.get("apikey", "")
+
     def over_limit(self, call: Call) -> Reply | None:
         """Meter the call by its key."""
-        key = call.query.get("apikey", "")
+        key = self.metered_by(call)
         return self._meters.refused(key, call.now_ns) if key else None
 
     def refusal(self, fault: Fault, call: Call) -> Reply | None:
@@ -141,6 +152,8 @@ class AlphaVantage:
         key = question.query.get("apikey", "")
         if not key:
             raise RefusedError(refusals.error_message(refusals.BAD_KEY))
+        if wrong := misspelt(key):
+            raise RefusedError(refusals.error_message(refusals.bad_ending(wrong)))
         if plan_of(key, self._options.alpha_vantage_plan) != FREE:
             return
         wants_full = question.query.get("outputsize") == "full"

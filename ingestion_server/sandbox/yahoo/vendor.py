@@ -72,12 +72,22 @@ class Yahoo:
                 page = QUOTE_PAGE.fullmatch(call.path)
                 return frozenset({page[1]} if page else ())
 
+    @property
+    def zone(self) -> str:
+        """Return UTC: no limit of Yahoo's is known to turn with a date."""
+        return "UTC"
+
+    def metered_by(self, call: Call) -> str:
+        """Return the caller's address, for calls to the query hosts."""
+        return call.client if self.scope(call) in _METERED else ""
+
     def over_limit(self, call: Call) -> Reply | None:
         """Meter the call by the caller's address."""
-        if self.scope(call) not in _METERED:
+        client = self.metered_by(call)
+        if not client:
             return None
         window = self._windows.setdefault(
-            call.client, RollingWindow(self._per_second, SECOND_NS)
+            client, RollingWindow(self._per_second, SECOND_NS)
         )
         if not window.has_room(call.now_ns):
             return damage.too_many(None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import Interval
+from ingestion_server.ports.budget import Period, Scope, WindowKind
 from ingestion_server.ports.provider import Provider
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.alpha_vantage.declarations import FUNCTIONS
@@ -38,26 +41,32 @@ def test_the_free_plan_allows_one_call_a_second_and_25_a_new_york_day() -> None:
 
     windows = {w.name: w for w in vendor.plans[vendor.default_plan].windows}
 
-    assert {name: w.calls for name, w in windows.items()} == {"second": 1, "day": 25}
+    assert {name: w.limit for name, w in windows.items()} == {"second": 1, "day": 25}
+    assert windows["second"].kind is WindowKind.ROLLING
+    assert windows["second"].seconds == 1.0
+    assert windows["day"].kind is WindowKind.FIXED
+    assert windows["day"].period is Period.DAY
     assert windows["day"].reset_zone == "America/New_York"
-    assert windows["second"].reset_zone == ""
+    assert {window.scope for window in windows.values()} == {Scope.KEY}
 
 
 def test_paid_plans_are_named_by_their_calls_a_minute() -> None:
     paid = {
-        name: (plan.windows[0].calls, plan.monthly_price_usd)
+        name: (
+            [(window.limit, window.seconds) for window in plan.windows],
+            plan.monthly_price_usd,
+        )
         for name, plan in AlphaVantage().plans.items()
         if name != "free"
     }
 
     assert paid == {
-        "75": (75, 49.99),
-        "150": (150, 99.99),
-        "300": (300, 149.99),
-        "600": (600, 199.99),
-        "1200": (1200, 249.99),
+        "75": ([(75, 60.0)], Decimal("49.99")),
+        "150": ([(150, 60.0)], Decimal("99.99")),
+        "300": ([(300, 60.0)], Decimal("149.99")),
+        "600": ([(600, 60.0)], Decimal("199.99")),
+        "1200": ([(1200, 60.0)], Decimal("249.99")),
     }
-    assert all(len(plan.windows) == 1 for plan in map(AlphaVantage().plans.get, paid))
 
 
 def test_equity_bars_are_raw_by_day_and_raw_or_fully_adjusted_within_it() -> None:

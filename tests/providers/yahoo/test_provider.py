@@ -15,6 +15,7 @@ from ingestion_server.domain.errors import ProviderError
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.budget import Scope
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import Credentials, Identity, Page, Provider
 from ingestion_server.providers.yahoo import Yahoo
@@ -34,6 +35,15 @@ def test_it_is_a_vendor_whose_every_request_goes_to_its_hosts() -> None:
     assert vendor.feed_delay_seconds == 900.0
     for request in vendor.bar_requests(ask()):
         assert request.url.split("/")[2] in vendor.hosts
+
+
+def test_its_only_pace_is_our_caution_and_a_gateway_has_none() -> None:
+    plans = Yahoo().plans
+
+    (pace,) = plans["unofficial"].windows
+    assert (pace.limit, pace.seconds, pace.scope) == (2, 1.0, Scope.IP)
+    assert plans["unmetered"].windows == ()
+    assert not any(plan.published for plan in plans.values())
 
 
 def test_shares_come_adjusted_for_splits_and_other_kinds_raw() -> None:

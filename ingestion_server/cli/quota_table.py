@@ -1,0 +1,325 @@
+"""Quotas as a table for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ingestion_server.client import (
+    QuotaAlert,
+    QuotaForecast,
+    QuotaProvider,
+    Quotas,
+    QuotaSpend,
+    QuotaWindow,
+    WindowForecast,
+)
+
+_USED, _RESERVED, _KEPT, _FREE = "█", "▒", "░", "·"
+_LEGEND: Final = (
+    f"{_USED} used  {_RESERVED} on its way  {_KEPT} kept for interactive calls"
+)
+_UNITS_LEGEND: Final = "  * units, not calls"
+_WARN_SHARE: Final = 0.8
+_ALARM_SHARE: Final = 0.95
+_SHORTEST_BAR: Final = 10
+_LONGEST_BAR: Final = 30
+_GAP: Final = 2
+"""Blanks between two columns."""
+_NARROWEST: Final = 6
+_EXACT: Final = 10_000
+"""Numbers below this are written to the last digit."""
+_LATEST_ALERTS: Final = 5
+_COLUMNS: Final = (
+    "provider",
+    "plan",
+    "window",
+    "",
+    "used",
+    "resets",
+    "rate",
+    "runs out",
+)
+_PROVIDER, _PLAN, _BAR = 0, 1, 3
+"""Places of columns."""
+_FIGURES: Final = {"used", "rate"}
+_ALERTS: Final = {
+    "USED_80_PERCENT": "80 % used",
+    "USED_95_PERCENT": "95 % used",
+    "VIOLATION": "refused, although it fitted",
+}
+_SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_RATES: Final = ((1, "s"), (60, "min"), (3_600, "h"), (86_400, "d"))
+
+
+def drawn(
+    quotas: Quotas,
+    forecast: QuotaForecast,
+    *,
+    width: int,
+    age_seconds: float = 0.0,
+    alerts: Sequence[str] = (),
+    note: str = "",
+) -> RenderableType:
+    """
+    Draw windows, what vendors cost, and whom they keep waiting.
+
+    `age_seconds` is how long ago the quotas were told: until then they are as they
+    were, but what was to come is nearer.
+    """
+    now = quotas.as_of + timedelta(seconds=age_seconds)
+    parts: list[RenderableType] = [
+        # A server that is gone vouches only for what it told.
+        Text(f"Quotas at {_clock(quotas.as_of if note else now)}", "bold"),
+        Text(),
+    ]
+    if quotas.windows:
+        parts += [_table(quotas, forecast, now, width), Text()]
+        parts.append(Text(_legend(quotas.windows), "dim"))
+    else:
+        parts.append(Text("no vendor is metered"))
+    for provider in quotas.providers:
+        told = list(_remarks(provider, now))
+        if told:
+            parts.append(Text.assemble((provider.provider, "bold"), " ", _joined(told)))
+    parts += [Text(line, "yellow") for line in alerts[-_LATEST_ALERTS:]]
+    if note:
+        parts.append(Text(note, "bold red"))
+    return Group(*parts)
+
+
+def alert_line(alert: QuotaAlert) -> str:
+    """Tell of an alert in a line."""
+    about = f"{alert.provider} {alert.window}".rstrip()
+    line = f"{_clock(alert.at)} {about}: {_ALERTS.get(alert.kind, alert.kind)}"
+    if alert.limit:
+        line += f" ({alert.used}/{alert.limit})"
+    return f"{line}; {alert.detail}" if alert.detail else line
+
+
+def bar(window: QuotaWindow, cells: int) -> Text:
+    """Draw how much of a limit is used, on its way, and kept for interactive calls."""
+    if window.limit is None:
+        pace = f"own pace {window.own_limit}" if window.own_limit else "own pace"
+        return Text(pace, "dim")
+    # A vendor may allow nothing, and may have counted more than it allows.
+    limit = max(window.limit, 1)
+    taken = window.used + window.reserved
+    used = _cells(window.used, limit, cells)
+    both = _cells(taken, limit, cells)
+    kept = min(_cells(window.kept_for_interactive, limit, cells), cells - both)
+    style = _style(taken / limit)
+    return Text.assemble(
+        (_USED * used, style),
+        (_RESERVED * (both - used), style),
+        (_FREE * (cells - both - kept), "dim"),
+        (_KEPT * kept, "dim"),
+    )
+
+
+def _table(quotas: Quotas, forecast: QuotaForecast, now: datetime, width: int) -> Table:
+    foreseen = {
+        (each.window.provider, each.window.name): each for each in forecast.windows
+    }
+    rows = [
+        _row(window, foreseen.get((window.provider, window.name)), now)
+        for window in quotas.windows
+    ]
+    shown = list(range(len(_COLUMNS)))
+    if _room(rows, shown, width) < _SHORTEST_BAR:
+        shown.remove(_PLAN)
+    cells = min(max(_room(rows, shown, width), _SHORTEST_BAR), _LONGEST_BAR)
+    _name_once(rows, with_plan=_PLAN not in shown)
+    for window, row in zip(quotas.windows, rows, strict=True):
+        row[_BAR] = bar(window, cells)
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, _GAP - 1, 0, 0),
+    )
+    for place in shown:
+        table.add_column(
+            _COLUMNS[place],
+            # Names may be folded on paper that is too narrow even so.
+            no_wrap=place >= _BAR,
+            overflow="fold",
+            min_width=cells if place == _BAR else _NARROWEST,
+            justify="right" if _COLUMNS[place] in _FIGURES else "left",
+        )
+    for row in rows:
+        table.add_row(*(row[place] for place in shown))
+    return table
+
+
+def _room(rows: Sequence[Sequence[Text]], shown: Sequence[int], width: int) -> int:
+    """Return what the other columns leave for the bar."""
+    widest = (
+        max(len(_COLUMNS[place]), *(cell_len(row[place].plain) for row in rows))
+        for place in shown
+    )
+    return width - sum(widest) - _GAP * (len(shown) - 1) - 1
+
+
+def _name_once(rows: Sequence[list[Text]], *, with_plan: bool) -> None:
+    """Name each vendor in its first row; its plan below, if it has no column."""
+    by_provider: dict[str, list[list[Text]]] = {}
+    for row in rows:
+        by_provider.setdefault(row[_PROVIDER].plain, []).append(row)
+    for first, *others in by_provider.values():
+        plan = Text(first[_PLAN].plain, "dim")
+        for row in others:
+            row[_PROVIDER], row[_PLAN] = Text(), Text()
+        if with_plan and others:
+            others[0][_PROVIDER] = plan
+        elif with_plan:
+            first[_PROVIDER] = Text.assemble(first[_PROVIDER], "\n", plan)
+
+
+def _row(
+    window: QuotaWindow, forecast: WindowForecast | None, now: datetime
+) -> list[Text]:
+    """Write the cells of a window, but for its bar."""
+    return [
+        Text(window.provider, "bold"),
+        Text(window.plan),
+        Text(window.name),
+        Text(),
+        _used(window),
+        Text("" if window.resets_at is None else _until(window.resets_at, now)),
+        Text("" if forecast is None else _rate(forecast.rate_per_second)),
+        _runs_out(forecast, now),
+    ]
+
+
+def _used(window: QuotaWindow) -> Text:
+    used = _count(window.used)
+    if window.reserved:
+        used += f"+{_count(window.reserved)}"
+    units = "*" if window.counts == "UNITS" else ""
+    if window.limit is None:
+        return Text(f"{used}/?{units}")
+    share = (window.used + window.reserved) / max(window.limit, 1)
+    return Text(f"{used}/{_count(window.limit)}{units}", _style(share))
+
+
+def _count(number: int) -> str:
+    """Write a number; a large one in thousands or millions, to three digits."""
+    if number < _EXACT:
+        return str(number)
+    unit, name = (1_000_000, "M") if number >= 1_000_000 else (1_000, "k")  # noqa: PLR2004 - a million
+    # Cut, not rounded: what is used never looks like what is allowed.
+    scale = 10 ** max(2 - int(math.log10(number / unit)), 0)
+    return f"{number * scale // unit / scale:g}{name}"
+
+
+def _runs_out(forecast: WindowForecast | None, now: datetime) -> Text:
+    if forecast is None:
+        return Text()
+    if forecast.exhausts_at is None:
+        return Text("-", "dim")
+    return Text(_until(forecast.exhausts_at, now), "red")
+
+
+def _style(share: float) -> str:
+    if share >= _ALARM_SHARE:
+        return "red"
+    return "yellow" if share >= _WARN_SHARE else "green"
+
+
+def _cells(part: int, whole: int, cells: int) -> int:
+    """Return how many cells a part fills: none if it is nothing, all if it is all."""
+    if part <= 0:
+        return 0
+    if part >= whole:
+        return cells
+    return min(max(round(cells * part / whole), 1), cells - 1)
+
+
+def _remarks(provider: QuotaProvider, now: datetime) -> Iterator[Text]:
+    """Tell what stands in no window."""
+    if provider.closed_until is not None and provider.closed_until > now:
+        why = f" ({provider.closed_reason})" if provider.closed_reason else ""
+        until = _clock(provider.closed_until)
+        yield Text(f"closed until {until}{why}", "red")
+    waiting = [
+        f"{count} {kind}"
+        for count, kind in (
+            (provider.waiting_interactive, "interactive"),
+            (provider.waiting_batch, "batch"),
+        )
+        if count
+    ]
+    if waiting:
+        yield Text(f"waiting calls: {' and '.join(waiting)}")
+    spend = provider.spend
+    if spend.flat_usd or spend.price_per_unit_usd or spend.total_usd:
+        yield Text(_cost(spend))
+
+
+def _cost(spend: QuotaSpend) -> str:
+    told = (
+        f"{_usd(spend.total_usd)} so far in {spend.month}, "
+        f"{_usd(spend.projected_usd)} projected"
+    )
+    if not spend.price_per_unit_usd:
+        return told
+    return (
+        f"{told} ({spend.units} units of {spend.allowance_units}, then "
+        f"{_usd(spend.price_per_unit_usd)} each)"
+    )
+
+
+def _legend(windows: Sequence[QuotaWindow]) -> str:
+    units = any(window.counts == "UNITS" for window in windows)
+    return _LEGEND + _UNITS_LEGEND if units else _LEGEND
+
+
+def _joined(texts: Sequence[Text]) -> Text:
+    return Text(" · ").join(texts)
+
+
+def _usd(amount: float) -> str:
+    """Write an amount; one below a dollar may need more than cents."""
+    if amount == 0 or amount >= 1:
+        return f"${amount:,.2f}"
+    whole, _, fraction = f"{amount:.6f}".partition(".")
+    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def _until(moment: datetime, now: datetime) -> str:
+    """Write how far away a moment is, in its two largest units."""
+    seconds = math.ceil((moment - now).total_seconds())
+    if seconds <= 0:
+        return "now"
+    parts = []
+    for unit, name in _SPANS:
+        count, seconds = divmod(seconds, unit)
+        parts.append((count, name))
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    told = [f"{count}{name}" for count, name in parts[first : first + 2] if count]
+    return " ".join(told)
+
+
+def _rate(per_second: float) -> str:
+    """Write a rate in the first unit in which it is one or more."""
+    if per_second <= 0:
+        return "0"
+    for seconds, name in _RATES:
+        rate = per_second * seconds
+        if rate >= 1:
+            return f"{rate:.2g}/{name}" if rate < 10 else f"{rate:.0f}/{name}"  # noqa: PLR2004 - one digit
+    return "<1/d"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,31 @@
+"""Values of the wire, as Python's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+
+def name(values: Iterable[tuple[str, int]], number: int, prefix: str) -> str:
+    """Name an enum's value without its prefix; one that is newer keeps its number."""
+    names = (name.removeprefix(prefix) for name, known in values if known == number)
+    return next(names, str(number))
+
+
+def moment(stamp: Timestamp) -> datetime:
+    """Read a point in time."""
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def maybe_moment(message: Message, field: str) -> datetime | None:
+    """Read a point in time that may be absent."""
+    return moment(getattr(message, field)) if message.HasField(field) else None
+
+
+def span(duration: Duration) -> timedelta:
+    """Read a length of time."""
+    return duration.ToTimedelta()

@@ -1,0 +1,75 @@
+"""What an answer would cost, so that the cheapest vendor that suffices is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from ingestion_server.domain.errors import CostLimitError, ProviderError
+from ingestion_server.ingest.candidates import Candidate
+from ingestion_server.ingest.making import Task
+from ingestion_server.ingest.progress import Progress
+from ingestion_server.ingest.vendor import ask_of, requests_of
+from ingestion_server.registry.selection import cheapest_first
+
+_FREE: Final = Decimal(0)
+
+
+def price_usd(candidate: Candidate, task: Task, now_seconds: float) -> Decimal:
+    """
+    Return what the calls for the bars cost, if each succeeds at once.
+
+    What else may be needed, such as corporate actions, may be known already and is
+    not in it.
+    """
+    vendor = candidate.vendor
+    if not vendor.quota.charges:
+        return _FREE
+    ask = ask_of(task, vendor.refusals.at(now_seconds))
+    try:
+        requests = requests_of(vendor.provider, task, ask)
+    except ProviderError:
+        # It will be said when the vendor is asked.
+        return _FREE
+    return sum(
+        (vendor.quota.price_usd(request.feature) for request in requests), start=_FREE
+    )
+
+
+def cheapest(
+    able: Sequence[Candidate], progress: Progress, now_seconds: float
+) -> list[Candidate]:
+    """Return the candidates, those that cost less first; else as they were."""
+    gaps = progress.gaps()
+    if not gaps or not any(each.vendor.quota.charges for each in able):
+        return list(able)
+    by_name = {each.name: each for each in able}
+    prices = {
+        each.name: price_usd(
+            each,
+            Task(progress.query, each.recipe, gaps, None, each.now_ns),
+            now_seconds,
+        )
+        for each in able
+    }
+    return [by_name[name] for name in cheapest_first(list(by_name), prices)]
+
+
+def left_usd(progress: Progress) -> Decimal | None:
+    """Return what may still be spent for an answer; None = there is no limit."""
+    most = progress.query.policy.max_cost_usd
+    if most is None:
+        return None
+    spent = sum((a.cost_usd for a in progress.attempts), start=_FREE)
+    return Decimal(str(most)) - spent
+
+
+def too_dear(candidate: Candidate, price: Decimal, left: Decimal) -> CostLimitError:
+    """Return why a vendor is not even asked."""
+    return CostLimitError(
+        f"the bars would cost {price} US dollars with {candidate.name}, and "
+        f"max_cost_usd leaves {left}",
+        provider=candidate.name,
+        price_usd=str(price),
+    )

@@ -1,0 +1,194 @@
+"""One window of a vendor, with the meters that count for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple, final
+from zoneinfo import ZoneInfo
+
+from ingestion_server.ports.budget import Counts, Period, Window, WindowKind
+from ingestion_server.ports.quota import Lane, Origin
+from ingestion_server.quota import fixed_meter, rolling_meter
+from ingestion_server.quota.bucket_meter import BucketMeter
+from ingestion_server.quota.fixed_meter import LONGEST_SECONDS, FixedMeter, stretch
+from ingestion_server.quota.instant import Instant
+from ingestion_server.quota.meter import Meter, Passage, State
+from ingestion_server.quota.rolling_meter import RollingMeter
+
+_BUSY_SECONDS: Final = 60.0
+"""A window of no more than this is meant to be full all the time: no alerts."""
+
+
+class Slot(NamedTuple):
+    """Be one meter that a call must fit."""
+
+    window: str
+    by_units: bool
+    batch_only: bool
+    """Whether it holds only batch calls, and so keeps a share for others."""
+    meter: Meter
+
+
+@final
+class Line:
+    """
+    Hold the meters of one window.
+
+    A fixed window has one for each clock. Where a share is kept for interactive
+    calls, batch calls must fit smaller meters as well, which count nothing else.
+    """
+
+    def __init__(
+        self, window: Window, *, interactive_share: float, call_seconds: float
+    ) -> None:
+        self.window = window
+        self.kept = math.floor(window.limit * interactive_share)
+        self.origin = Origin.DECLARED
+        self.level = 0
+        """The last alert that was given, in percent, since there was room again."""
+        whole = _meters(window, window.limit, call_seconds)
+        shares = (
+            _meters(window, window.limit - self.kept, call_seconds) if self.kept else []
+        )
+        by_units = window.counts is Counts.UNITS
+        self.slots = [
+            Slot(window.name, by_units, batch_only, meter)
+            for batch_only, meters in ((False, whole), (True, shares))
+            for meter in meters
+        ]
+        self._whole = whole
+
+    @property
+    def limit(self) -> int:
+        """Return how much fits, as far as is known by now."""
+        return self._whole[0].limit
+
+    @property
+    def seconds(self) -> float:
+        """Return its length; of a fixed one, the longest."""
+        return seconds_of(self.window)
+
+    @property
+    def durable(self) -> bool:
+        """Return whether a restart must not forget it."""
+        return self.seconds > 1.0
+
+    @property
+    def watched(self) -> bool:
+        """Return whether operators are told when it fills."""
+        return self.seconds > _BUSY_SECONDS
+
+    def lower(self, limit: int) -> bool:
+        """Hear that less fits than was thought; return whether that is news."""
+        if not 1 <= limit < self.limit:
+            return False
+        for slot in self.slots:
+            slot.meter.limit = max(1, limit - self.kept) if slot.batch_only else limit
+        self.origin = Origin.HEADER
+        return True
+
+    def load(self) -> int:
+        """Return what was counted when something last was; quickly."""
+        return max(meter.load() for meter in self._whole)
+
+    def used(self, now: Instant) -> int:
+        """Return what is counted."""
+        return max(meter.used(now) for meter in self._whole)
+
+    def clear_at_ns(self, now: Instant) -> int | None:
+        """Return when nothing is counted any more, by the wall clock."""
+        times = [meter.clear_at(now) for meter in self._whole]
+        known = [seconds for seconds in times if seconds is not None]
+        return now.at(max(known)).wall_ns if known else None
+
+    def turns_at_ns(self, now: Instant) -> int:
+        """Return when a fixed window turns, or how far ahead it matters else."""
+        if self.window.period is None:
+            return now.at(now.seconds + self.window.seconds).wall_ns
+        zone = ZoneInfo(self.window.reset_zone)
+        return stretch(self.window.period, zone, now.wall_ns).end_ns
+
+    def free_at_ns(self, now: Instant) -> int | None:
+        """Return when one more unit fits, by the wall clock; None = now."""
+        seconds = max(meter.free_at(1, now) for meter in self._whole)
+        return now.at(seconds).wall_ns if seconds > now.seconds else None
+
+    def fill(self, used: int, now: Instant) -> None:
+        """Hear that at least so much is used."""
+        for meter in self._whole:
+            meter.fill(used, now)
+
+    def full_until(self, now: Instant) -> float:
+        """Return until when it is full, if the vendor says that it is full now."""
+        window = self.window
+        if window.kind is not WindowKind.FIXED:
+            return now.seconds + window.seconds
+        self.fill(self.limit, now)
+        return max(meter.free_at(1, now) for meter in self._whole)
+
+    def dump(self) -> State:
+        """Return what the meters know."""
+        return {
+            "kind": self.window.kind.value,
+            "period": self.window.period.value if self.window.period else "",
+            "meters": [(slot.batch_only, slot.meter.dump()) for slot in self.slots],
+        }
+
+    def restore(self, state: State) -> None:
+        """Know what was known in an earlier run, if it was about such a window."""
+        period = self.window.period.value if self.window.period else ""
+        if (state["kind"], state["period"]) != (self.window.kind.value, period):
+            return
+        for batch_only in (False, True):
+            known = [dump for batch, dump in state["meters"] if batch is batch_only]
+            mine = [s.meter for s in self.slots if s.batch_only is batch_only]
+            # Where no share was kept then, batch calls are not known apart.
+            for meter, dump in zip(mine, known, strict=False):
+                meter.restore(dump)
+
+    def resume(self, passage: Passage, now: Instant) -> None:
+        """Go on after an earlier run."""
+        for slot in self.slots:
+            slot.meter.resume(passage, now)
+
+
+def counts_in(line: Line, lane: Lane) -> list[Slot]:
+    """Return the meters that a call of a lane must fit."""
+    return [slot for slot in line.slots if lane is Lane.BATCH or not slot.batch_only]
+
+
+def seconds_of(window: Window) -> float:
+    """Return the length of a window; of a fixed one, the longest."""
+    return LONGEST_SECONDS[window.period] if window.period else window.seconds
+
+
+def _meters(window: Window, limit: int, call_seconds: float) -> list[Meter]:
+    margin = window.margin_seconds
+    match window.kind:
+        case WindowKind.FIXED:
+            period = window.period or Period.DAY
+            if margin is None:
+                margin = fixed_meter.MARGIN_SECONDS
+            return [
+                FixedMeter(
+                    limit,
+                    period,
+                    window.reset_zone,
+                    steady=steady,
+                    margin_seconds=margin,
+                    call_seconds=call_seconds,
+                )
+                for steady in (False, True)
+            ]
+        case WindowKind.BUCKET | WindowKind.ROLLING:
+            kind = BucketMeter if window.kind is WindowKind.BUCKET else RollingMeter
+            if margin is None:
+                margin = rolling_meter.MARGIN_SECONDS
+            return [
+                kind(
+                    limit,
+                    window.seconds,
+                    margin_seconds=margin,
+                    call_seconds=call_seconds,
+                )
+            ]

@@ -1,0 +1,109 @@
+"""QuotaService: let people look at the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final
+
+from marketdata.ingestion.v1 import quota_service_pb2, quota_service_pb2_grpc
+from typing_extensions import override
+
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.quota import Ledger, WindowForecast
+from ingestion_server.service.admission import Context, Door
+from ingestion_server.service.quota_decoding import (
+    forecast_request_of,
+    list_of,
+    watch_of,
+)
+from ingestion_server.service.quota_encoding import forecast_of, quotas_of
+from ingestion_server.service.quota_news import Told
+
+_LOOK_SECONDS: Final = 1.0
+"""How late a change may be told that comes after a long silence."""
+
+
+class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
+    """Answer the RPCs of QuotaService."""
+
+    def __init__(self, ledger: Ledger, door: Door, clock: Clock) -> None:
+        self._ledger = ledger
+        self._door = door
+        self._clock = clock
+
+    @override
+    async def ListQuotas(
+        self, request: quota_service_pb2.ListQuotasRequest, context: Context
+    ) -> quota_service_pb2.ListQuotasResponse:
+        """Answer with every window as it is now."""
+        async with self._door.call(context):
+            accounts = self._ledger.uses()
+            wanted = list_of(request, [account.provider for account in accounts])
+            return quotas_of(
+                [account for account in accounts if account.provider in wanted],
+                self._clock.now_ns(),
+            )
+        raise AssertionError
+
+    @override
+    async def WatchQuotas(
+        self, request: quota_service_pb2.WatchQuotasRequest, context: Context
+    ) -> AsyncIterator[quota_service_pb2.WatchQuotasResponse]:
+        """Answer with every window first, then with what has changed."""
+        async with self._door.watch(context):
+            wanted, interval_seconds = watch_of(request, self._known())
+            told = Told(wanted)
+            due = self._clock.monotonic()
+            while True:
+                message = await self._next(told, due, interval_seconds)
+                due = self._clock.monotonic() + interval_seconds
+                yield message
+
+    @override
+    async def ForecastQuota(
+        self, request: quota_service_pb2.ForecastQuotaRequest, context: Context
+    ) -> quota_service_pb2.ForecastQuotaResponse:
+        """Answer with what is to come."""
+        async with self._door.call(context):
+            known = self._known()
+            wanted, planned = forecast_request_of(request, known)
+            foreseen = await self._ledger.foresee(planned) if planned else ()
+            return forecast_of(
+                _in_order(self._ledger.forecasts(), known, wanted),
+                foreseen,
+                self._clock.now_ns(),
+            )
+        raise AssertionError
+
+    def _known(self) -> Sequence[str]:
+        return [account.provider for account in self._ledger.uses()]
+
+    async def _next(
+        self, told: Told, due: float, interval_seconds: float
+    ) -> quota_service_pb2.WatchQuotasResponse:
+        """Wait for an alert; or until a message is due, and there is one."""
+        while True:
+            alerts = told.alerts(self._ledger.alerts(told.last_alert))
+            late = self._clock.monotonic() >= due
+            if alerts or late:
+                message = told.news(self._ledger.uses(), alerts, self._clock.now_ns())
+                if message is not None:
+                    return message
+            pause = (
+                min(interval_seconds, _LOOK_SECONDS)
+                if late
+                else due - self._clock.monotonic()
+            )
+            await self._door.while_open(
+                self._ledger.changed(told.last_alert, within_seconds=pause)
+            )
+
+
+def _in_order(
+    forecasts: Sequence[WindowForecast], known: Sequence[str], wanted: Collection[str]
+) -> Sequence[WindowForecast]:
+    """Return the wanted ones as ListQuotas does: by vendor, the shortest first."""
+    return sorted(
+        (one for one in forecasts if one.use.provider in wanted),
+        key=lambda one: (known.index(one.use.provider), one.use.seconds),
+    )
