@@ -13,8 +13,11 @@ FROM python:3.13-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /home/server server \
     && install --directory --owner server /var/lib/ingestion-server
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HEALTH_PORT=8080
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HEALTH_PORT=8080 \
+    INGESTION_STATE__FOLDER=/var/lib/ingestion-server
 WORKDIR /var/lib/ingestion-server
+# What vendors have metered must outlive the container.
+VOLUME /var/lib/ingestion-server
 USER 10001
 EXPOSE 50051 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \

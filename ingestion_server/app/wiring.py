@@ -101,6 +101,11 @@ async def joined(
     clock = clock or SystemClock()
     providers = _providers(settings)
     async with AsyncExitStack() as stack:
+        # First, and so closed last: whatever still calls a vendor writes into it.
+        ledger = await asyncio.to_thread(
+            _ledger, settings, mode, providers, clock, on_alert
+        )
+        await stack.enter_async_context(ledger.keeping())
         calendars = await stack.enter_async_context(
             ComputedCalendars(calendar_folder(settings))
         )
@@ -111,10 +116,6 @@ async def joined(
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
         )
-        ledger = await asyncio.to_thread(
-            _ledger, settings, mode, providers, clock, on_alert
-        )
-        await stack.enter_async_context(ledger.keeping())
         workshop = _Workshop(settings, mode, transport, actions, ledger, clock, hooks)
         vendors = workshop.vendors(providers)
         listing = _listing(settings, vendors, providers)

@@ -82,23 +82,19 @@ def watch(
 class _Board:
     """Hold what is on show."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, quotas: Quotas) -> None:
         self._console = console
-        self._quotas: Quotas | None = None
         self._forecast: QuotaForecast | None = None
-        self._heard = time.monotonic()
-        self._alerts: list[str] = []
-        self.note = ""
+        self.begin(quotas)
 
     def begin(self, quotas: Quotas) -> None:
         """Show a new state; what was known of alerts is told anew."""
         self._quotas, self._heard, self.note = quotas, time.monotonic(), ""
-        self._alerts = []
+        self._alerts: list[str] = []
 
     def hear(self, changes: QuotaChanges) -> None:
         """Apply what has changed."""
-        if self._quotas is not None:
-            self._quotas = self._quotas.updated(changes)
+        self._quotas = self._quotas.updated(changes)
         self._heard = time.monotonic()
         self._alerts += map(quota_table.alert_line, changes.alerts)
 
@@ -108,7 +104,7 @@ class _Board:
 
     def drawn(self) -> RenderableType:
         """Draw all of it as it is at this moment."""
-        if self._quotas is None or self._forecast is None:
+        if self._forecast is None:
             return self.note
         return quota_table.drawn(
             self._quotas,
@@ -125,29 +121,30 @@ async def _pictures(
     providers: Sequence[str], target: str, timeout_seconds: float, console: Console
 ) -> NoReturn:
     """Redraw a table in place; where there is no terminal, write one per message."""
-    board = _Board(console)
-    # Nothing can be redrawn in a file.
-    live = (
-        Live(
-            console=console,
-            refresh_per_second=_REDRAWN_PER_SECOND,
-            get_renderable=board.drawn,
-        )
-        if console.is_terminal and not console.is_dumb_terminal
-        else None
-    )
-
-    def changed() -> None:
-        if live is None:
-            console.print(board.drawn())
-
-    def away(error: IngestionClientError) -> None:
-        board.note = f"{_absence(error)}; waiting for {target}"
-        changed()
-
     async with Client(target, timeout_seconds=timeout_seconds) as client:
         # Before anything takes the screen: a wrong vendor or target ends it.
-        board.begin(await client.quotas(providers))
+        board = _Board(console, await client.quotas(providers))
+        # Nothing can be redrawn in a file.
+        live = (
+            Live(
+                console=console,
+                refresh_per_second=_REDRAWN_PER_SECOND,
+                get_renderable=board.drawn,
+            )
+            if console.is_terminal and not console.is_dumb_terminal
+            else None
+        )
+
+        def changed() -> None:
+            if live is None:
+                console.print(board.drawn())
+            else:
+                live.refresh()
+
+        def away(error: IngestionClientError) -> None:
+            board.note = f"{_absence(error)}; waiting for {target}"
+            changed()
+
         with live or nullcontext():
             await _persist(
                 client, lambda: _draw(client, providers, board, changed), away

@@ -34,7 +34,6 @@ _SHORTEST_BAR: Final = 10
 _LONGEST_BAR: Final = 30
 _GAP: Final = 2
 """Blanks between two columns."""
-_NARROWEST: Final = 6
 _EXACT: Final = 10_000
 """Numbers below this are written to the last digit."""
 _LATEST_ALERTS: Final = 5
@@ -153,7 +152,7 @@ def _table(quotas: Quotas, forecast: QuotaForecast, now: datetime, width: int) -
             # Names may be folded on paper that is too narrow even so.
             no_wrap=place >= _BAR,
             overflow="fold",
-            min_width=cells if place == _BAR else _NARROWEST,
+            min_width=cells if place == _BAR else None,
             justify="right" if _COLUMNS[place] in _FIGURES else "left",
         )
     for row in rows:
@@ -167,7 +166,7 @@ def _room(rows: Sequence[Sequence[Text]], shown: Sequence[int], width: int) -> i
         max(len(_COLUMNS[place]), *(cell_len(row[place].plain) for row in rows))
         for place in shown
     )
-    return width - sum(widest) - _GAP * (len(shown) - 1) - 1
+    return width - sum(widest) - _GAP * (len(shown) - 1)
 
 
 def _name_once(rows: Sequence[list[Text]], *, with_plan: bool) -> None:

@@ -20,6 +20,7 @@ def test_every_option_reaches_the_server(fetch: Run, server: FakeServer) -> None
         *["--limit", "5"],
         *["--adjustment", "raw", "--session", "extended", "--exchange", "XLON"],
         *["--asset-class", "equity", "-p", "yahoo", "-p", "finnhub", "--no-partial"],
+        *["--max-cost", "0.05"],
     )
 
     assert result.exit_code == 0
@@ -38,6 +39,7 @@ def test_every_option_reaches_the_server(fetch: Run, server: FakeServer) -> None
                 providers=["yahoo", "finnhub"],
                 mode="ordered",
                 allow_partial=False,
+                max_cost_usd=0.05,
             ),
         )
     ]
@@ -77,6 +79,7 @@ def test_the_choices_are_the_client_s(option: str, words: dict[str, int]) -> Non
         (["--json", "--csv"], "exclude each other"),
         (["--limit", "-1"], "--limit"),
         (["--timeout", "0"], "--timeout"),
+        (["--max-cost", "-1"], "--max-cost"),
     ],
 )
 def test_wrong_usage_is_told_without_asking_the_server(

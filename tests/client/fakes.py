@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,9 @@ from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
     provenance_pb2,
+    quota_pb2,
+    quota_service_pb2,
+    quota_service_pb2_grpc,
 )
 
 DAY = timedelta(days=1)
@@ -99,6 +103,54 @@ class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
             yield told
 
 
+class FakeQuotas(quota_service_pb2_grpc.QuotaServiceServicer):
+    """Answer as told; each watch is the next of the streams."""
+
+    def __init__(self) -> None:
+        self.listed: quota_service_pb2.ListQuotasResponse | Refusal = quotas()
+        self.foreseen: quota_service_pb2.ForecastQuotaResponse | Refusal = forecast()
+        self.streams: list[Iterable[quota_service_pb2.WatchQuotasResponse]] = []
+        self.requests: list[Message] = []
+        self.forecasts: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.ended = threading.Event()
+
+    def ListQuotas(  # noqa: N802 - named by the contract
+        self,
+        request: quota_service_pb2.ListQuotasRequest,
+        context: grpc.ServicerContext,
+    ) -> quota_service_pb2.ListQuotasResponse:
+        """Answer as told."""
+        self.requests.append(request)
+        if isinstance(self.listed, Refusal):
+            self.listed.raise_in(context)
+        return self.listed
+
+    def WatchQuotas(  # noqa: N802 - named by the contract
+        self,
+        request: quota_service_pb2.WatchQuotasRequest,
+        context: grpc.ServicerContext,
+    ) -> Iterator[quota_service_pb2.WatchQuotasResponse]:
+        """Stream as told."""
+        self.requests.append(request)
+        context.add_callback(self.ended.set)
+        for told in self.streams.pop(0):
+            if isinstance(told, Refusal):
+                told.raise_in(context)
+            yield told
+
+    def ForecastQuota(  # noqa: N802 - named by the contract
+        self,
+        request: quota_service_pb2.ForecastQuotaRequest,
+        context: grpc.ServicerContext,
+    ) -> quota_service_pb2.ForecastQuotaResponse:
+        """Answer as told."""
+        self.requests.append(request)
+        self.forecasts.put(None)
+        if isinstance(self.foreseen, Refusal):
+            self.foreseen.raise_in(context)
+        return self.foreseen
+
+
 class FakeHealth(health.HealthServicer):
     """Watch as the real one does, or refuse as often as told."""
 
@@ -123,11 +175,15 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.service = FakeIngestion()
+        self.quotas = FakeQuotas()
         self.health = FakeHealth()
         self._threads = ThreadPoolExecutor(4)
         self._server = grpc.server(self._threads)
         ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(
             self.service, self._server
+        )
+        quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(
+            self.quotas, self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")
@@ -269,4 +325,129 @@ def failed(
     failure.retry_delay.FromTimedelta(timedelta(seconds=3))
     return ingestion_service_pb2.FetchBatchResponse(
         symbol=symbol, failure=failure, last=True
+    )
+
+
+def quota_window(
+    provider: str = "alpha_vantage", name: str = "day", used: int = 20, **more: object
+) -> quota_pb2.QuotaWindow:
+    """Tell of a day of 25 calls, of which 20 are used."""
+    return quota_pb2.QuotaWindow(
+        **{
+            "provider": provider,
+            "plan": "free",
+            "scope": quota_pb2.QUOTA_SCOPE_KEY,
+            "name": name,
+            "kind": quota_pb2.QUOTA_WINDOW_KIND_FIXED,
+            "limit": 25,
+            "used": used,
+            "reserved": 2,
+            "remaining": 3,
+            "resets_at": stamp(FIRST + timedelta(hours=9, minutes=30)),
+            "tracked": True,
+            "source": quota_pb2.QUOTA_SOURCE_HEADER,
+            "length": DAY,
+            "reset_zone": "America/New_York",
+            "counts": quota_pb2.QUOTA_COUNTS_CALLS,
+            "kept_for_interactive": 3,
+        }
+        | more
+    )
+
+
+def own_pace() -> quota_pb2.QuotaWindow:
+    """Tell of a vendor that publishes nothing."""
+    return quota_pb2.QuotaWindow(
+        provider="yahoo",
+        plan="unofficial",
+        name="second",
+        own_limit=2,
+        used=1,
+        free_at=stamp(FIRST),
+        kind=99,
+    )
+
+
+def quota_provider(**more: object) -> quota_pb2.QuotaProvider:
+    """Tell of a vendor that keeps calls waiting and costs something."""
+    return quota_pb2.QuotaProvider(
+        **{
+            "provider": "alpha_vantage",
+            "plan": "free",
+            "closed_until": stamp(FIRST + timedelta(seconds=28)),
+            "closed_reason": "429",
+            "waiting_interactive": 3,
+            "waiting_batch": 12,
+            "spend": quota_pb2.QuotaSpend(
+                month="2025-01",
+                units=1_234,
+                allowance_units=1_000,
+                price_per_unit_usd=0.002,
+                flat_usd=29,
+                metered_usd=0.468,
+                total_usd=29.468,
+                projected_usd=31.2,
+            ),
+        }
+        | more
+    )
+
+
+def quota_alert() -> quota_pb2.QuotaAlert:
+    """Tell that most of a day is used."""
+    return quota_pb2.QuotaAlert(
+        number=1,
+        kind=quota_pb2.QUOTA_ALERT_KIND_USED_80_PERCENT,
+        provider="alpha_vantage",
+        window="day",
+        used=20,
+        limit=25,
+        at=stamp(FIRST),
+        detail="careful",
+    )
+
+
+def quotas() -> quota_service_pb2.ListQuotasResponse:
+    """Tell of two vendors."""
+    return quota_service_pb2.ListQuotasResponse(
+        windows=[quota_window(), own_pace()],
+        providers=[quota_provider(), quota_pb2.QuotaProvider(provider="yahoo")],
+        as_of=stamp(FIRST),
+    )
+
+
+def changes(used: int = 21, **more: object) -> quota_service_pb2.WatchQuotasResponse:
+    """Tell that more of the day is used, a second later."""
+    return quota_service_pb2.WatchQuotasResponse(
+        **{
+            "windows": [quota_window(used=used)],
+            "as_of": stamp(FIRST + timedelta(seconds=1)),
+        }
+        | more
+    )
+
+
+def forecast() -> quota_service_pb2.ForecastQuotaResponse:
+    """Tell that the day runs out, and that a plan does not fit."""
+    return quota_service_pb2.ForecastQuotaResponse(
+        windows=[
+            quota_pb2.QuotaWindowForecast(
+                window=quota_window(),
+                rate_per_second=0.2,
+                by_time_of_day=True,
+                expected_until_reset=7,
+                exhausts_at=stamp(FIRST + timedelta(minutes=40)),
+            )
+        ],
+        planned=[
+            quota_pb2.QuotaPlanForecast(
+                provider="alpha_vantage",
+                fits=3,
+                will_not_finish=97,
+                finishes_at=stamp(FIRST + 4 * DAY),
+                held_by="day",
+                cost_usd=0.5,
+            )
+        ],
+        as_of=stamp(FIRST),
     )

@@ -47,6 +47,7 @@ def test_every_option_reaches_both_requests() -> None:
         exchange="XLON",
         providers=["yahoo", "finnhub"],
         allow_partial=False,
+        max_cost_usd=0.0,
         priority="interactive",
     )
 
@@ -69,6 +70,7 @@ def test_every_option_reaches_both_requests() -> None:
             mode=source_policy_pb2.SourcePolicy.MODE_ORDERED,
             providers=["yahoo", "finnhub"],
             allow_partial=False,
+            max_cost_usd=0.0,
         ),
     )
     assert list(many.symbols) == ["^GSPC"]

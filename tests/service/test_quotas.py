@@ -349,7 +349,7 @@ async def test_an_alert_is_told_once(
 
 
 async def test_who_watches_one_vendor_hears_nothing_of_others(
-    stub: Stub, ledger: FakeLedger, clock: ManualClock
+    stub: Stub, ledger: FakeLedger
 ) -> None:
     messages = await watched(stub, ledger, providers=["yahoo"])
     ledger.use("alpha_vantage", used=23)
