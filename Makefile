@@ -39,8 +39,8 @@ test: $(DEV) ## Run every test, and measure the coverage
 	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered \
 		--cov-fail-under=90 $(PYTEST_FLAGS)
 
-bench: $(DEV) ## Measure start and memory, and say whether they are as promised
-	$(BIN)/python benchmarks/start_and_memory.py
+bench: $(DEV) ## Measure start, memory and quota, and say whether all is as promised
+	$(BIN)/python -m benchmarks $(BENCHMARKS)
 
 check: $(DEV) checkgenerate ## Check everything but the tests
 	$(BIN)/ruff format --check --quiet .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 
 # As `ingestion-server serve` does, and for its reason: children of a process in which
 # gRPC prepares for forks crash now and then. Only heard before gRPC is imported.
@@ -25,6 +26,18 @@ def _poller() -> None:
         grpc.aio.init_grpc_aio()
 
     asyncio.run(start())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """
+    Keep every ledger out of the user's state folder.
+
+    A test that needs one names a folder; this is for the test that forgets to.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

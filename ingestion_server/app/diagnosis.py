@@ -28,7 +28,7 @@ from ingestion_server.app.settings import Settings
 from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.providers.alpha_vantage import declarations as alpha_vantage
 from ingestion_server.providers.yahoo import declarations as yahoo
-from ingestion_server.quota.journal import FILE_NAME
+from ingestion_server.quota.journal_file import FILE_NAME
 
 OUR_NAME: Final = "ingestion-server"
 """How our HTTP door calls itself."""

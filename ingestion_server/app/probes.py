@@ -27,6 +27,7 @@ from ingestion_server.app.diagnosis import Means
 from ingestion_server.app.findings import PROBE_SECONDS, Answer, LedgerFile, Target
 from ingestion_server.app.words import host_and_port
 from ingestion_server.calendars import ComputedCalendars
+from ingestion_server.quota.journal_file import APPLICATION
 
 _AGENT: Final = "Mozilla/5.0 (compatible; ingestion-server doctor)"
 """Some vendors turn Python's own name away, whoever asks."""
@@ -130,6 +131,9 @@ def read_ledger(file: Path) -> LedgerFile | None:
             )
         ) as database:
             (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            (application,) = database.execute("PRAGMA application_id").fetchone()
+            if said == "ok" and application != APPLICATION:
+                said = "it is not a ledger of this server"
     except sqlite3.Error as error:
         # An extended code has the plain one in its last byte.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

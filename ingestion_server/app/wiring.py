@@ -105,7 +105,7 @@ async def joined(
         ledger = await asyncio.to_thread(
             _ledger, settings, mode, providers, clock, on_alert
         )
-        await stack.enter_async_context(ledger.keeping())
+        await stack.enter_async_context(_kept(ledger))
         calendars = await stack.enter_async_context(
             ComputedCalendars(calendar_folder(settings))
         )
@@ -290,6 +290,20 @@ def _ledger(
         raise OSError(str(error)) from error
 
 
+@asynccontextmanager
+async def _kept(ledger: Ledger) -> AsyncIterator[None]:
+    """Keep a ledger, and let failures of the house be told as they are."""
+    failure: Exception | None = None
+    async with ledger.keeping():
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below
+            # A task group would wrap it, and nobody who listens expects a group.
+            failure = error
+    if failure is not None:
+        raise failure
+
+
 def _setup(settings: Settings, mode: Mode, provider: Provider) -> Setup:
     name = provider.name
     key = _key(settings, name, mode)
@@ -310,7 +324,10 @@ def _plan(settings: Settings, mode: Mode, provider: Provider) -> tuple[str, Budg
         per = re.fullmatch(r"([0-9]+)per([0-9]+)s", plan)
         if per is not None:
             window = Window(name="pace", limit=int(per[1]), seconds=float(per[2]))
-            return plan, Budget(windows=(window,))
+            budget = budget_of(settings, provider, provider.default_plan)
+            if not budget.configured:
+                budget = msgspec.structs.replace(budget, windows=(window,))
+            return plan, budget
     plan = plan or provider.default_plan
     return plan, budget_of(settings, provider, plan)
 

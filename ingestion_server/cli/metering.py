@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Final, NoReturn
@@ -90,7 +91,7 @@ class _Board:
     def begin(self, quotas: Quotas) -> None:
         """Show a new state; what was known of alerts is told anew."""
         self._quotas, self._heard, self.note = quotas, time.monotonic(), ""
-        self._alerts: list[str] = []
+        self._alerts: deque[str] = deque(maxlen=quota_table.LATEST_ALERTS)
 
     def hear(self, changes: QuotaChanges) -> None:
         """Apply what has changed."""
@@ -112,7 +113,7 @@ class _Board:
             width=self._console.width,
             # Since then no message came, but times draw nearer.
             age_seconds=time.monotonic() - self._heard,
-            alerts=self._alerts,
+            alerts=list(self._alerts),
             note=self.note,
         )
 

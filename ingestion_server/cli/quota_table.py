@@ -36,7 +36,7 @@ _GAP: Final = 2
 """Blanks between two columns."""
 _EXACT: Final = 10_000
 """Numbers below this are written to the last digit."""
-_LATEST_ALERTS: Final = 5
+LATEST_ALERTS: Final = 5
 _COLUMNS: Final = (
     "provider",
     "plan",
@@ -89,7 +89,7 @@ def drawn(
         told = list(_remarks(provider, now))
         if told:
             parts.append(Text.assemble((provider.provider, "bold"), " ", _joined(told)))
-    parts += [Text(line, "yellow") for line in alerts[-_LATEST_ALERTS:]]
+    parts += [Text(line, "yellow") for line in alerts[-LATEST_ALERTS:]]
     if note:
         parts.append(Text(note, "bold red"))
     return Group(*parts)

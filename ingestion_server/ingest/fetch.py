@@ -140,13 +140,7 @@ class Fetcher:
                     attempts=progress.summary(),
                 ) from error
             if progress.pending:
-                progress.attempts.append(
-                    Attempt(
-                        progress.pending,
-                        Outcome.FAILED,
-                        "DEADLINE_EXCEEDED: no time was left for an answer",
-                    )
-                )
+                progress.given_up("DEADLINE_EXCEEDED: no time was left for an answer")
         no_answer = failure(progress)
         if no_answer is not None:
             raise no_answer
@@ -269,7 +263,11 @@ class Fetcher:
     ) -> ProviderError | None:
         """Ask one vendor for the gaps, note how it went, and return its error."""
         vendor = candidate.vendor
-        allowance = replace(allowance, most_cost_usd=pricing.left_usd(progress))
+        allowance = replace(
+            allowance,
+            most_cost_usd=pricing.left_usd(progress),
+            tally=progress.begun(candidate.name),
+        )
         desk = VendorDesk(
             vendor.provider,
             partial(vendor.exchange, allowance=allowance),
@@ -279,7 +277,6 @@ class Fetcher:
             self._clock.monotonic,
         )
         task = Task(progress.query, candidate.recipe, gaps, sessions, candidate.now_ns)
-        progress.pending = candidate.name
         started = self._clock.monotonic()
         new = 0
         error: IngestionError | None

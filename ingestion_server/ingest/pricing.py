@@ -32,9 +32,7 @@ def price_usd(candidate: Candidate, task: Task, now_seconds: float) -> Decimal:
     except ProviderError:
         # It will be said when the vendor is asked.
         return _FREE
-    return sum(
-        (vendor.quota.price_usd(request.feature) for request in requests), start=_FREE
-    )
+    return vendor.quota.price_usd(*(request.feature for request in requests))
 
 
 def cheapest(
@@ -61,7 +59,8 @@ def left_usd(progress: Progress) -> Decimal | None:
     most = progress.query.policy.max_cost_usd
     if most is None:
         return None
-    spent = sum((a.cost_usd for a in progress.attempts), start=_FREE)
+    # Not what attempts say: corporate actions may go on being loaded after one ended.
+    spent = sum((tally.cost_usd for tally in progress.tallies), start=_FREE)
     return Decimal(str(most)) - spent
 
 

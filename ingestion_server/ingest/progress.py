@@ -24,6 +24,7 @@ from ingestion_server.domain.result import Attempt, Missing, Outcome
 from ingestion_server.domain.venues import US_VENUES
 from ingestion_server.ingest.collected import Collected, Piece
 from ingestion_server.ingest.scope import Scope
+from ingestion_server.ports.policy import CallTally
 
 _MOST_GAPS: Final = 4
 """More holes than this are asked for in fewer, longer stretches, to spare calls."""
@@ -41,6 +42,8 @@ class Progress:
     collected: Collected = field(default_factory=Collected)
     attempts: list[Attempt] = field(default_factory=list)
     errors: list[ProviderError] = field(default_factory=list)
+    tallies: list[CallTally] = field(default_factory=list)
+    """What was spent on each vendor that was asked; the last may still be growing."""
     pending: str = ""
     """The vendor that is being asked."""
 
@@ -121,7 +124,26 @@ class Progress:
 
     def anew(self, scope: Scope) -> Progress:
         """Return the same attempts with another scope, and nothing gathered."""
-        return Progress(self.query, scope, attempts=self.attempts)
+        return Progress(self.query, scope, attempts=self.attempts, tallies=self.tallies)
+
+    def begun(self, provider: str) -> CallTally:
+        """Note a vendor that is being asked, and return where its calls count."""
+        self.pending = provider
+        self.tallies.append(CallTally())
+        return self.tallies[-1]
+
+    def given_up(self, reason: str) -> None:
+        """Note that the vendor that is being asked will not be waited for."""
+        tally = self.tallies[-1]
+        self.attempts.append(
+            Attempt(
+                self.pending,
+                Outcome.FAILED,
+                reason,
+                cost_usd=tally.cost_usd,
+                calls=tally.calls,
+            )
+        )
 
     def skipped(self, error: ProviderError) -> None:
         """Note a vendor that was not asked."""

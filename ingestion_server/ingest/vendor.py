@@ -20,9 +20,7 @@ from ingestion_server.domain.errors import (
     ProviderError,
 )
 from ingestion_server.domain.instrument import Instrument
-from ingestion_server.domain.interval import (
-    DAY_NS,
-)
+from ingestion_server.domain.interval import DAY_NS
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.ingest.collected import Piece
 from ingestion_server.ingest.making import (
@@ -168,7 +166,6 @@ class VendorDesk:
     async def _actions(self, task: Task, adjustment: Adjustment) -> CorporateActions:
         instrument = task.query.instrument
         needed = frozenset({task.recipe.adjustment, adjustment})
-
         asked: list[Instrument] = []
 
         async def load() -> CorporateActions:
@@ -183,13 +180,15 @@ class VendorDesk:
             ]
             return self.provider.read_actions(responses, instrument)
 
-        try:
-            actions = await self.actions_of(instrument, needed, load)
-        except CostLimitError:
-            if asked:
-                raise
-            # It was another caller's limit, who had begun to load them.
-            actions = await self.actions_of(instrument, needed, load)
+        actions: CorporateActions | None = None
+        while actions is None:
+            try:
+                actions = await self.actions_of(instrument, needed, load)
+            except ProviderError as error:
+                # Else it was the limit of another caller, who had begun to load them;
+                # so may be the next one's.
+                if asked or not _by_limit(error):
+                    raise
         if Adjustment.SPLIT_DIVIDEND in needed and not actions.complete_dividends:
             raise CapabilityMissingError(
                 "the dividends are not known", provider=self.provider.name
@@ -259,6 +258,13 @@ def requests_of(provider: Provider, task: Task, ask: BarAsk) -> list[HttpRequest
             provider=provider.name,
         )
     return list(found.values())
+
+
+def _by_limit(error: ProviderError) -> bool:
+    """Tell whether it is, or comes of, what somebody may not spend."""
+    return isinstance(error, CostLimitError) or isinstance(
+        error.__cause__, CostLimitError
+    )
 
 
 def _as_it_is(response: HttpResponse) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import final
 
 from msgspec.structs import replace
@@ -27,7 +28,8 @@ class Reserve(Policy):
 
     What was reserved stays used, also if the call fails or is cancelled, since the
     vendor may have counted it. Only a call that never left is refunded: one that the
-    breaker kept back, or for which there was no connection.
+    breaker kept back, whose turn came too late or at too high a price, or for which
+    there was no connection.
     """
 
     def __init__(self, quota: Quota, clock: Clock) -> None:
@@ -47,16 +49,23 @@ class Reserve(Policy):
             DeadlineExceededError: the caller's time was over before.
 
         """
-        left = call.deadline - self._clock.monotonic()
-        if left <= 0:
-            raise late(call)
+        left = self._left(call)
         if call.most_cost_usd is not None:
-            self._check_price(call)
+            # What may not be paid for needs no turn.
+            self._check_price(call, self._quota.price_usd(call.request.feature))
         debit = await self._quota.reserve(
             call.request.feature,
             longest_wait_seconds=min(call.longest_quota_wait_seconds, left),
             lane=call.lane,
         )
+        try:
+            # Again, since the turn may have come at the last moment, and others may
+            # have used up meanwhile what the flat price pays for.
+            self._left(call)
+            self._check_price(call, debit.cost_usd)
+        except BaseException:
+            self._quota.refund(debit)
+            raise
         call.tally.cost_usd += debit.cost_usd
         try:
             response = await self._sent(call, send, debit)
@@ -70,9 +79,14 @@ class Reserve(Policy):
         self._quota.note_success()
         return response
 
-    def _check_price(self, call: Call) -> None:
+    def _left(self, call: Call) -> float:
+        left = call.deadline - self._clock.monotonic()
+        if left <= 0:
+            raise late(call)
+        return left
+
+    def _check_price(self, call: Call, price: Decimal) -> None:
         provider, most = call.request.provider, call.most_cost_usd
-        price = self._quota.price_usd(call.request.feature)
         total = call.tally.cost_usd + price
         if price and most is not None and total > most:
             raise CostLimitError(

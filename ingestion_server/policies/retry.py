@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
+    CostLimitError,
     ProviderError,
     ProviderUnavailableError,
 )
@@ -52,7 +53,7 @@ class Retry(Policy):
         while True:
             try:
                 return await send(call)
-            except BreakerOpenError as e:
+            except (BreakerOpenError, CostLimitError) as e:
                 if last is None:
                     raise
                 # What the vendor did says more than that we do not ask again.

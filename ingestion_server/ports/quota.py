@@ -84,8 +84,8 @@ class Quota(Protocol):
         """Return whether calls may cost anything beyond a flat price."""
         ...
 
-    def price_usd(self, endpoint: str) -> Decimal:
-        """Return what one more call of an endpoint would cost."""
+    def price_usd(self, *endpoints: str) -> Decimal:
+        """Return what one more call of each of the endpoints would cost together."""
         ...
 
 
@@ -110,7 +110,7 @@ class WindowUse(msgspec.Struct, frozen=True, kw_only=True):
     kind: WindowKind
     counts: Counts
     seconds: float
-    """Its length; of a month, that of the longest."""
+    """Its length; of a fixed window, the usual one."""
     reset_zone: str
     """Empty unless it is fixed."""
     limit: int

@@ -2,82 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, final
 
-import msgspec
 from typing_extensions import override
 
-from ingestion_server.domain.errors import LedgerUnavailableError, QuotaExhaustedError
+from ingestion_server.domain.errors import QuotaExhaustedError
 from ingestion_server.ports.budget import Budget, Scope
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.quota import AlertKind, Debit, Lane, Quota
+from ingestion_server.ports.quota import Debit, Lane, Quota
 from ingestion_server.quota import told
-from ingestion_server.quota.admission import (
-    LONG_AGO,
-    Outlook,
-    RefusedUntil,
-    Turn,
-    admit,
-    decide,
-    fits,
-    waits,
-)
+from ingestion_server.quota.admission import Outlook, Turn, admit, fits
+from ingestion_server.quota.alarm import Alarm, Tell
+from ingestion_server.quota.closure import Closure, Cooldown
 from ingestion_server.quota.history import History
 from ingestion_server.quota.instant import Instant, Timekeeper
-from ingestion_server.quota.journal import Journal, JournalError
+from ingestion_server.quota.journal import Journal
 from ingestion_server.quota.line import Line, Slot, counts_in
 from ingestion_server.quota.rolling_meter import MARGIN_SECONDS
+from ingestion_server.quota.scribe import Place, Scribe
 from ingestion_server.quota.spend import SpendBook
-from ingestion_server.quota.waiter import Waiter
+from ingestion_server.quota.waiting import Queue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_OUTLOOK_SECONDS: Final = 0.25
-"""How long a forecast of the queue holds, if nothing but grants has happened."""
-_WRITE_AGAIN_SECONDS: Final = 5.0
-_ENTRIES: Final = 512
-"""After so many calls they are summed up; a file that only grows is slow to read."""
-_LONGEST_CLOSURE_SECONDS: Final = 32 * 86_400.0
-"""No vendor's word closes it for longer: a wrong number must not do so for years."""
-_ROOM_PERCENT: Final = 70
-_LEVELS: Final = (
-    (95, AlertKind.USED_95_PERCENT),
-    (80, AlertKind.USED_80_PERCENT),
-)
 OF_KEY: Final = frozenset({Scope.KEY, Scope.CONNECTION})
 """What another key does not use up."""
-
-_log: Final = logging.getLogger(__name__)
-
-
-class Cooldown(msgspec.Struct, frozen=True):
-    """Say how long a vendor is left alone that says "not now" but not until when."""
-
-    first_seconds: float = 300.0
-    most_seconds: float = 3600.0
-    """Each refusal doubles the pause up to this; a success starts anew."""
-
-
-class Tell(msgspec.Struct, frozen=True):
-    """Be what an account tells its ledger about one window."""
-
-    kind: AlertKind
-    window: str
-    used: int
-    limit: int
-    detail: str
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Say where an account is written down."""
-
-    vendor: int = 0
-    credential: int = 0
 
 
 @final
@@ -100,7 +52,6 @@ class Account(Quota):
         clock: Clock,
         time: Timekeeper,
         journal: Journal,
-        place: Place = Place(),  # noqa: B008 -- frozen
         on_tell: Callable[[Tell], None],
         cooldown: Cooldown = Cooldown(),  # noqa: B008 -- frozen
     ) -> None:
@@ -115,7 +66,6 @@ class Account(Quota):
             clock: lets waiters sleep.
             time: tells the moment.
             journal: is written to before a call leaves.
-            place: where in the journal.
             on_tell: hears what an operator should know.
             cooldown: how long to leave the vendor alone if it does not say.
 
@@ -126,32 +76,26 @@ class Account(Quota):
         self.lines = lines
         self.spend = SpendBook(budget)
         self.history = History()
-        self.place = place
         self._clock = clock
         self._time = time
-        self._journal = journal
-        self._on_tell = on_tell
-        self._cooldown = cooldown
+        self._scribe = Scribe(provider, journal)
         self._slots = {
             lane: [slot for line in lines for slot in counts_in(line, lane)]
             for lane in Lane
         }
-        self._watched = [line for line in lines if line.watched]
-        self._durable = any(line.durable for line in lines)
+        # What is charged for is money, however short the windows are.
+        self._durable = any(line.durable for line in lines) or self.charges
         self._listens = told.listens(budget)
-        self._ban = LONG_AGO
-        # Refusals without a time, since the last success.
-        self._bans = 0
+        # Windows that are our caution say nothing about what the vendor allows.
+        self._judged = budget.published or budget.configured
         self._number = 0
         self._open: dict[int, Debit] = {}
-        self._entries = 0
         self._changes = 0
-        self._written = True
-        self._queue: deque[Waiter] = deque()
-        # What the queue will use, and until when that holds; None once anything but
-        # a grant has happened.
-        self._outlook: Outlook | None = None
-        self._outlook_until = 0.0
+        self.closure = Closure(cooldown)
+        self._alarm = Alarm(provider, lines, on_tell)
+        self._queue = Queue(
+            self._slots, self.closure, clock=clock, time=time, refuse=self._refusal
+        )
 
     @override
     async def reserve(
@@ -169,23 +113,17 @@ class Account(Quota):
         """
         now = self._time.now()
         units = self.budget.weight(endpoint)
-        if self._may_pass(lane, now) and fits(self._slots[lane], units, now):
-            return self._debit(lane, units, now)
-        turn = self._turn_of(lane, units, now)
-        latest_seconds = now.seconds + max(longest_wait_seconds, 0.0)
-        if isinstance(decide(turn, now, latest_seconds), RefusedUntil):
-            raise self._refusal(turn, units, now)
-        waiter = Waiter(latest_seconds, lane=lane, units=units)
-        self._enqueue(waiter, now)
-        try:
-            debit = await self._wait(waiter)
-        except BaseException:
-            self._queue.remove(waiter)
-            self._changed()
-            raise
-        self._queue.remove(waiter)
-        self._poke()
-        return debit
+        if (
+            self._queue.lets_pass(lane)
+            and not self.closure.holds(now)
+            and fits(self._slots[lane], units, now)
+        ):
+            debit = self._debit(lane, units, now)
+            self._queue.passed()
+            return debit
+        return await self._queue.wait(
+            lane, units, now, longest_seconds=longest_wait_seconds, grant=self._debit
+        )
 
     @override
     def refund(self, debit: Debit) -> None:
@@ -197,8 +135,8 @@ class Account(Quota):
             slot.meter.refund(debit.number, now)
         self.spend.take_back(debit.units, debit.at_ns)
         if self._durable:
-            self._journal.refund(self.place.credential, debit.number, now)
-        self._changed()
+            self._scribe.refund(debit.number, debit.units, now)
+        self._queue.changed()
 
     @override
     def arrived(self, debit: Debit, headers: Mapping[str, str]) -> Decimal:
@@ -216,8 +154,7 @@ class Account(Quota):
             slot.meter.arrive(debit.number, now)
         if self._listens and headers:
             extra = self._listen(debit, headers, now)
-        if self._queue:
-            self._poke()
+        self._queue.poke()
         return extra
 
     @override
@@ -234,8 +171,10 @@ class Account(Quota):
 
         """
         now = self._time.now()
-        closed = now.seconds < self._ban.at_seconds
+        closed = self.closure.holds(now)
         named = next((each for each in self.lines if each.window.name == window), None)
+        # As we counted, before the vendor is believed.
+        used = named.used(now) if named is not None else 0
         full_until = named.full_until(now) if named is not None else now.seconds
         if retry_after_seconds is not None and retry_after_seconds > 0:
             until = now.seconds + retry_after_seconds + MARGIN_SECONDS
@@ -244,12 +183,9 @@ class Account(Quota):
         elif closed:
             return
         else:
-            # More doublings than this only overflow.
-            doubled = self._cooldown.first_seconds * 2.0 ** min(self._bans, 60)
-            until = now.seconds + min(doubled, self._cooldown.most_seconds)
-            self._bans += 1
-        if not closed and self.budget.published and self.lines:
-            self._tell_violation(window, named, now)
+            until = self.closure.cooldown_ends(now)
+        if not closed and self._judged and self.lines:
+            self._alarm.violated(self.plan, window, named, used)
         self._close(until, window, now)
         # A refusal is rare, and must not be forgotten.
         self.save(now)
@@ -257,14 +193,14 @@ class Account(Quota):
     @override
     def note_success(self) -> None:
         """Hear that the vendor answered; an answer from before a refusal is none."""
-        if self._bans and self._clock.monotonic() >= self._ban.at_seconds:
-            self._bans = 0
+        self.closure.forgive(self._clock.monotonic())
 
     @override
     def available_in(self) -> float:
         """Return how long a call that is asked for now would wait; 0 = not at all."""
         now = self._time.now()
-        return self._next_turn(Lane.INTERACTIVE, 1, now).at_seconds - now.seconds
+        turn = self._queue.next_turn(Lane.INTERACTIVE, 1, now)
+        return turn.at_seconds - now.seconds
 
     @property
     @override
@@ -273,16 +209,19 @@ class Account(Quota):
         return bool(self.budget.price_per_unit_usd)
 
     @override
-    def price_usd(self, endpoint: str) -> Decimal:
-        """Return what one more call of an endpoint would cost."""
-        units = self.budget.weight(endpoint)
+    def price_usd(self, *endpoints: str) -> Decimal:
+        """Return what one more call of each of the endpoints would cost together."""
+        units = sum(self.budget.weight(endpoint) for endpoint in endpoints)
         return self.spend.price(units, self._time.now().wall_ns)
+
+    def settle_at(self, place: Place) -> None:
+        """Hear where in the journal this is written down."""
+        self._scribe.place = place
 
     @property
     def closed(self) -> Turn | None:
         """Return until when the vendor wants to be left alone, if it does."""
-        ban = self._ban
-        return ban if ban.at_seconds > self._time.now().seconds else None
+        return self.closure.turn if self.closure.holds(self._time.now()) else None
 
     @property
     def changes(self) -> int:
@@ -291,10 +230,7 @@ class Account(Quota):
 
     def waiting(self) -> dict[Lane, int]:
         """Return how many wait."""
-        counts = dict.fromkeys(Lane, 0)
-        for waiter in self._queue:
-            counts[waiter.lane] += 1
-        return counts
+        return self._queue.waiting()
 
     def under_way(self, slot: Slot) -> int:
         """Return how much of a window belongs to calls that are not answered."""
@@ -302,19 +238,14 @@ class Account(Quota):
 
     def outlook(self, now: Instant) -> Outlook:
         """Return what will be left when everyone who waits has had a turn."""
-        outlook = Outlook(self._slots[Lane.BATCH], self._ban)
-        for waiter in self._queue:
-            if waiter.refusal is None:
-                outlook.book(waiter.lane, waiter.units, now)
-        return outlook
+        return self._queue.ahead_of(Lane.BATCH, now)
 
     def dump(self) -> dict[str, object]:
         """Return what concerns the vendor, whatever the key."""
         return {
             "spend": self.spend.dump(),
             "history": self.history.dump(),
-            "bans": self._bans,
-            "closed": tuple(self._ban) if self._ban is not LONG_AGO else None,
+            "closure": self.closure.dump(),
             "lines": self._dumped(of_key=False),
         }
 
@@ -322,19 +253,9 @@ class Account(Quota):
         """Return what concerns the key."""
         return {"lines": self._dumped(of_key=True)}
 
-    def save(self, now: Instant) -> None:
-        """Sum up what was written down; what fails is told to the log, once."""
-        try:
-            self._journal.save(
-                self.place.vendor,
-                self.dump(),
-                {self.place.credential: self.dump_of_key()},
-                now,
-            )
-        except JournalError as error:
-            self._failed(error)
-        else:
-            self._entries = 0
+    def save(self, now: Instant) -> bool:
+        """Sum up what was written down, and return whether that worked."""
+        return self._scribe.save(self.dump(), self.dump_of_key(), now)
 
     def _dumped(self, *, of_key: bool) -> dict[str, object]:
         return {
@@ -343,39 +264,11 @@ class Account(Quota):
             if (line.window.scope in OF_KEY) is of_key
         }
 
-    def resume_closed(self, turn: Turn, bans: int) -> None:
-        """Go on with a closure of an earlier run."""
-        self._ban, self._bans = turn, bans
-
-    def _may_pass(self, lane: Lane, now: Instant) -> bool:
-        """Return whether nobody is ahead, and the vendor is not closed."""
-        if now.seconds < self._ban.at_seconds:
-            return False
-        if not self._queue:
-            return True
-        return lane is Lane.INTERACTIVE and self._queue[0].lane is Lane.BATCH
-
-    async def _wait(self, waiter: Waiter) -> Debit:
-        while waiter.refusal is None:
-            waiter.rearm()
-            if waiter is not self._queue[0]:
-                await waiter.poked
-                continue
-            now = self._time.now()
-            slots = self._slots[waiter.lane]
-            turn = waits(slots, waiter.units, self._ban, now)
-            if turn.at_seconds <= now.seconds:
-                return self._debit(waiter.lane, waiter.units, now)
-            if turn.at_seconds > waiter.latest_seconds:
-                raise self._refusal(turn, waiter.units, now)
-            await waiter.nap(self._clock, turn.at_seconds - now.seconds)
-        raise waiter.refusal
-
     def _debit(self, lane: Lane, units: int, now: Instant) -> Debit:
         # Nothing may be awaited between this and the caller's send.
         self._number = number = self._number + 1
         if self._durable:
-            self._write(number, lane, units, now)
+            self._scribe.debit(number, lane, units, now)
         admit(self._slots[lane], number, units, now)
         self.history.add(1, units, now.seconds, now.wall_ns)
         debit = Debit(
@@ -389,34 +282,10 @@ class Account(Quota):
         )
         self._open[number] = debit
         self._changes += 1
-        if self._watched:
-            self._watch(units)
-        if self._entries >= _ENTRIES:
+        self._alarm.watch(units)
+        if self._scribe.full:
             self.save(now)
         return debit
-
-    def _write(self, number: int, lane: Lane, units: int, now: Instant) -> None:
-        try:
-            self._journal.debit(
-                self.place.credential, number, now, units, batch=lane is Lane.BATCH
-            )
-        except JournalError as error:
-            self._failed(error)
-            raise LedgerUnavailableError(
-                f"calls to {self.provider} are held back, because a restart would "
-                f"forget them: {error}",
-                provider=self.provider,
-                retry_after_seconds=_WRITE_AGAIN_SECONDS,
-            ) from error
-        self._entries += 1
-        if not self._written:
-            self._written = True
-            _log.warning("%s: the ledger can be written again", self.provider)
-
-    def _failed(self, error: JournalError) -> None:
-        if self._written:
-            _log.error("%s: %s", self.provider, error)
-        self._written = False
 
     def _listen(
         self, debit: Debit, headers: Mapping[str, str], now: Instant
@@ -439,16 +308,22 @@ class Account(Quota):
             if reading.limit is not None:
                 news |= line.lower(reading.limit)
             if reading.remaining is not None:
-                news |= self._fill(line, reading, now)
+                news |= self._fill(line, reading, debit, now)
         if news:
-            self._watch(0)
-            self._changed()
+            self._alarm.watch(0)
+            self._queue.delayed()
+            self._queue.changed()
             self.save(now)
         return price
 
-    def _fill(self, line: Line, reading: told.Reading, now: Instant) -> bool:
+    def _fill(
+        self, line: Line, reading: told.Reading, debit: Debit, now: Instant
+    ) -> bool:
         """Count what others used of a window; return whether there is any."""
         assert reading.remaining is not None  # noqa: S101 - told by the caller
+        if line.turned_since(debit.at_ns, now):
+            # It may have been told of yesterday.
+            return False
         used = line.limit - min(reading.remaining, line.limit)
         if used > line.used(now):
             # Others use this key too. Of ours, those under way may not be in it yet.
@@ -461,106 +336,10 @@ class Account(Quota):
 
     def _close(self, until_seconds: float, window: str, now: Instant) -> None:
         """Let nothing leave until then."""
-        until = min(until_seconds, now.seconds + _LONGEST_CLOSURE_SECONDS)
-        if until > self._ban.at_seconds:
-            self._ban = Turn(until, window)
+        if self.closure.extend(until_seconds, window, now):
             self._changes += 1
-            self._dismiss(now)
-            self._changed()
-
-    def _watch(self, amount: int) -> None:
-        """Tell an operator when a window fills, once until there is room again."""
-        for line in self._watched:
-            used, limit = line.load(), line.limit
-            # Not since this call began the window anew, whatever its size.
-            if used * 100 < limit * _ROOM_PERCENT or used <= amount:
-                line.level = 0
-            for percent, kind in _LEVELS:
-                if used * 100 >= limit * percent and percent > line.level:
-                    line.level = percent
-                    self._on_tell(
-                        Tell(
-                            kind,
-                            line.window.name,
-                            used,
-                            limit,
-                            f"{used} of {limit} {line.window.counts} of the window "
-                            f"{line.window.name!r} of {self.provider} are used",
-                        )
-                    )
-                    break
-
-    def _tell_violation(self, window: str, named: Line | None, now: Instant) -> None:
-        used = named.used(now) if named is not None else 0
-        self._on_tell(
-            Tell(
-                AlertKind.VIOLATION,
-                window,
-                used,
-                named.limit if named is not None else 0,
-                f"{self.provider} refused a call that fitted all its windows: perhaps "
-                "another program uses the same key, or the plan is not "
-                f"{self.plan!r}",
-            )
-        )
-
-    def _next_turn(self, lane: Lane, units: int, now: Instant) -> Turn:
-        """Return the turn of a call that comes now, behind those who wait."""
-        if not self._queue:
-            return waits(self._slots[lane], units, self._ban, now)
-        return self._foresee(now).next_turn(lane, units, now)
-
-    def _foresee(self, now: Instant) -> Outlook:
-        if self._outlook is None or now.seconds > self._outlook_until:
-            self._outlook = self.outlook(now)
-            self._outlook_until = now.seconds + _OUTLOOK_SECONDS
-        return self._outlook
-
-    def _turn_of(self, lane: Lane, units: int, now: Instant) -> Turn:
-        """Return the turn of one more call, behind those that go before it."""
-        if lane is Lane.BATCH or all(w.lane is lane for w in self._queue):
-            return self._next_turn(lane, units, now)
-        outlook = Outlook(self._slots[Lane.BATCH], self._ban)
-        for waiter in self._queue:
-            if waiter.lane is lane and waiter.refusal is None:
-                outlook.book(lane, waiter.units, now)
-        return outlook.next_turn(lane, units, now)
-
-    def _enqueue(self, waiter: Waiter, now: Instant) -> None:
-        """Put a waiter behind its equals; an interactive one passes batch ones."""
-        queue, place = self._queue, len(self._queue)
-        if waiter.lane is Lane.INTERACTIVE:
-            while place and queue[place - 1].lane is Lane.BATCH:
-                place -= 1
-        if place == len(queue):
-            self._foresee(now).book(waiter.lane, waiter.units, now)
-            queue.append(waiter)
-            return
-        queue.insert(place, waiter)
-        self._dismiss(now)
-        self._changed()
-
-    def _dismiss(self, now: Instant) -> None:
-        """Tell those who would now wait too long, instead of keeping them."""
-        outlook = Outlook(self._slots[Lane.BATCH], self._ban)
-        for waiter in self._queue:
-            turn = outlook.next_turn(waiter.lane, waiter.units, now)
-            if turn.at_seconds > waiter.latest_seconds:
-                waiter.refusal = waiter.refusal or self._refusal(
-                    turn, waiter.units, now
-                )
-                waiter.poke()
-            else:
-                outlook.book(waiter.lane, waiter.units, now)
-
-    def _changed(self) -> None:
-        """Forget what was foreseen, and have the first in the queue look again."""
-        self._outlook = None
-        self._poke()
-
-    def _poke(self) -> None:
-        if self._queue:
-            self._queue[0].poke()
+            self._queue.dismiss(now)
+            self._queue.changed()
 
     def _refusal(self, turn: Turn, units: int, now: Instant) -> QuotaExhaustedError:
         seconds = turn.at_seconds - now.seconds

@@ -22,12 +22,26 @@ Around the turn nothing leaves for so long: the vendor's clock may differ from o
 LONGEST_SECONDS: Final = {
     Period.MINUTE: 60.0,
     Period.HOUR: 3600.0,
-    # A day with one hour more, when summer time ends.
-    Period.DAY: 25 * 3600.0,
-    Period.MONTH: 31 * 86_400.0 + 3600.0,
+    # With two hours more, when summer time ends at Troll in the Antarctic.
+    Period.DAY: 26 * 3600.0,
+    Period.MONTH: 31 * 86_400.0 + 7200.0,
 }
 """How long a period lasts at most."""
+USUAL_SECONDS: Final = {
+    Period.MINUTE: 60.0,
+    Period.HOUR: 3600.0,
+    Period.DAY: 86_400.0,
+    Period.MONTH: 31 * 86_400.0,
+}
+"""How long a period usually lasts, as people count."""
 _EVEN_NS: Final = {Period.MINUTE: 60 * SECOND_NS, Period.HOUR: 3600 * SECOND_NS}
+_SHORTEST_NS: Final = {
+    **_EVEN_NS,
+    Period.DAY: 22 * 3600 * SECOND_NS,
+    Period.MONTH: 27 * 86_400 * SECOND_NS,
+}
+_TICK_NS: Final = 1000
+"""What rounding may take off a moment, and less than any margin is worth."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +68,10 @@ def stretch(period: Period, zone: ZoneInfo, at_ns: int) -> Stretch:
         int(datetime.combine(day, time(), zone).timestamp()) * SECOND_NS
         for day in (first, following)
     )
+    if end <= at_ns:
+        # Clocks were put back over midnight, so it comes twice: this is in between.
+        midnight = datetime.combine(following, time(), zone).replace(fold=1)
+        end = int(midnight.timestamp()) * SECOND_NS
     return Stretch(start, end)
 
 
@@ -74,7 +92,9 @@ class FixedMeter(Meter):
     clock never hands out a period twice. A period that is over does not come back.
 
     A call that is under way when the period turns counts in both, since nobody knows
-    when it arrives.
+    when it arrives; as does one whose answer comes within the margin of the turn. So
+    a strict vendor, whose clock differs from ours by no more than the margin, sees no
+    call too many, as long as each arrives within the time that a call may take.
     """
 
     def __init__(
@@ -103,16 +123,21 @@ class FixedMeter(Meter):
         self._period = period
         self._zone = ZoneInfo(reset_zone)
         self._steady = steady
-        self._margin_ns = round(margin_seconds * SECOND_NS)
+        # At least a moment must be left between the margins.
+        self._margin_ns = min(
+            round(margin_seconds * SECOND_NS), _SHORTEST_NS[period] // 2 - 2 * _TICK_NS
+        )
         self._call_seconds = call_seconds
         self._longest_seconds = LONGEST_SECONDS[period] + call_seconds
-        # Both a margin after the turn; the end is None before the first call.
-        self._start_ns = 0
+        # A margin after the turn; None before the first call.
         self._end_ns: int | None = None
         self._count = 0
         self._over_at = math.inf
         """When the period is surely over, in monotonic seconds, whatever clocks say."""
+        # Those that may count in the present period; each does.
         self._open: dict[int, _Under] = {}
+        # Those of which nobody will hear again, but that may count in the next, too.
+        self._ended: list[_Under] = []
         self._found = Stretch(0, 0)
 
     @override
@@ -125,7 +150,7 @@ class FixedMeter(Meter):
         if count + amount <= self.limit and left_ns > 2 * self._margin_ns:
             return now.seconds
         # A microsecond more, or rounding would find the old period at its very end.
-        return min(now.seconds + left_ns / SECOND_NS + 1e-6, over_at)
+        return min(now.seconds + (left_ns + _TICK_NS) / SECOND_NS, over_at)
 
     @override
     def used(self, now: Instant) -> int:
@@ -157,15 +182,18 @@ class FixedMeter(Meter):
     @override
     def arrive(self, number: int, now: Instant) -> None:
         """Hear that a call arrived; in which period, nobody knows if it turned."""
-        self._turn(now)
-        self._open.pop(number, None)
+        end_ns = self._turn(now)
+        under = self._open.pop(number, None)
+        if under is not None and end_ns - self._ns(now) <= 2 * self._margin_ns:
+            # The vendor may have turned already.
+            self._ended.append(under)
 
     @override
     def refund(self, number: int, now: Instant) -> None:
         """Forget a call that is under way."""
         self._turn(now)
         under = self._open.pop(number, None)
-        if under is not None and self._reaches(under, now):
+        if under is not None:
             self._count = max(0, self._count - under.amount)
 
     @override
@@ -179,38 +207,36 @@ class FixedMeter(Meter):
     def copy(self) -> Self:
         """Return one that can be played with."""
         other = copy(self)
-        other.__dict__ |= {"_open": self._open.copy()}
+        other.__dict__ |= {"_open": self._open.copy(), "_ended": self._ended.copy()}
         return other
 
     @override
     def dump(self) -> State:
         """Return what is known."""
         return {
-            "start_ns": self._start_ns,
             "end_ns": self._end_ns,
             "count": self._count,
             "open": [(number, *under) for number, under in self._open.items()],
+            "ended": [tuple(under) for under in self._ended],
         }
 
     @override
     def restore(self, state: State) -> None:
         """Know what was known in an earlier run."""
-        self._start_ns = state["start_ns"]
         self._end_ns = state["end_ns"]
         self._count = state["count"]
         self._open = {number: _Under(*under) for number, *under in state["open"]}
+        self._ended = [_Under(*under) for under in state["ended"]]
 
     @override
     def resume(self, passage: Passage, now: Instant) -> None:
         """Go on after an earlier run."""
-        # Nobody will hear of them again, so they keep no number that could be used.
-        self._open = {
-            -index: _Under(
-                min(passage(under.left_seconds, self._longest_seconds), now.seconds),
-                under.amount,
-            )
-            for index, under in enumerate(self._open.values(), start=1)
-        }
+        longest = self._longest_seconds
+        self._ended = [
+            _Under(min(passage(left_seconds, longest), now.seconds), amount)
+            for left_seconds, amount in [*self._ended, *self._open.values()]
+        ]
+        self._open = {}
         self._over_at = now.seconds + self._longest_seconds
         self._turn(now)
 
@@ -227,43 +253,39 @@ class FixedMeter(Meter):
         if end_ns is not None and ns < end_ns and now.seconds < self._over_at:
             return end_ns, self._count, self._over_at
         found = self._period_of(ns)
-        return found.end_ns, self._carried(found, now), math.inf
+        if not self._open and not self._ended:
+            return found.end_ns, 0, math.inf
+        carried = sum(
+            under.amount
+            for under in (*self._open.values(), *self._ended)
+            if self._reaches(under, found, now)
+        )
+        return found.end_ns, carried, math.inf
 
-    def _turn(self, now: Instant) -> None:
-        """Begin the period of a moment, unless it has begun."""
+    def _turn(self, now: Instant) -> int:
+        """Begin the period of a moment, unless it has begun; return its end."""
         ns, end_ns = self._ns(now), self._end_ns
         if end_ns is not None and ns < end_ns and now.seconds < self._over_at:
-            return
+            return end_ns
         found = self._period_of(ns)
-        self._count = self._carried(found, now)
-        self._start_ns, self._end_ns = found
-        self._over_at = now.seconds + self._longest_seconds
-        # Who left in an earlier run, and cannot arrive any more.
-        gone = [
-            number
+        # Others cannot arrive in it, so a refund of theirs is none of its.
+        self._open = {
+            number: under
             for number, under in self._open.items()
-            if number < 0 and not self._reaches(under, now)
-        ]
-        for number in gone:
-            del self._open[number]
+            if self._reaches(under, found, now)
+        }
+        self._ended = [each for each in self._ended if self._reaches(each, found, now)]
+        under_way = (*self._open.values(), *self._ended)
+        self._count = sum(under.amount for under in under_way)
+        self._end_ns = found.end_ns
+        self._over_at = now.seconds + self._longest_seconds
+        return found.end_ns
 
-    def _carried(self, found: Stretch, now: Instant) -> int:
-        """Return what of the calls under way may arrive in a period."""
-        if not self._open:
-            return 0
-        return sum(
-            under.amount
-            for under in self._open.values()
-            if self._latest_ns(under, now) >= found.start_ns - 2 * self._margin_ns
-        )
-
-    def _reaches(self, under: _Under, now: Instant) -> bool:
-        """Return whether a call was counted in the present period."""
-        return self._latest_ns(under, now) >= self._start_ns - 2 * self._margin_ns
-
-    def _latest_ns(self, under: _Under, now: Instant) -> int:
+    def _reaches(self, under: _Under, found: Stretch, now: Instant) -> bool:
+        """Return whether a call may arrive in a period."""
         ago = now.seconds - under.left_seconds - self._call_seconds
-        return self._ns(now) - round(ago * SECOND_NS)
+        latest_ns = self._ns(now) - round(ago * SECOND_NS)
+        return latest_ns >= found.start_ns - 2 * self._margin_ns
 
     def _period_of(self, ns: int) -> Stretch:
         found = self._found

@@ -10,15 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from typing_extensions import override
 
 from ingestion_server.domain.errors import InvalidQueryError, Violation
-from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.ports import quota as port
-from ingestion_server.ports.budget import Budget, Counts, Period, WindowKind
+from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import (
     AccountUse,
@@ -27,32 +25,27 @@ from ingestion_server.ports.quota import (
     Origin,
     Planned,
     PlannedForecast,
-    Spend,
     WindowForecast,
-    WindowUse,
 )
-from ingestion_server.quota import forecast
-from ingestion_server.quota.account import OF_KEY, Account, Cooldown, Tell
-from ingestion_server.quota.admission import Outlook, Turn
-from ingestion_server.quota.fixed_meter import stretch
-from ingestion_server.quota.instant import Instant, Timekeeper
+from ingestion_server.quota.account import OF_KEY, Account
+from ingestion_server.quota.alarm import Tell
+from ingestion_server.quota.closure import Cooldown
+from ingestion_server.quota.foresight import Foresight
+from ingestion_server.quota.instant import Timekeeper
 from ingestion_server.quota.journal import (
-    FILE_NAME,
     JournalError,
     NoJournal,
-    SqliteJournal,
 )
+from ingestion_server.quota.journal_file import FILE_NAME
 from ingestion_server.quota.line import Line
 from ingestion_server.quota.meter import CALL_SECONDS
 from ingestion_server.quota.recovery import recover
+from ingestion_server.quota.report import account_use, in_order, window_forecast
+from ingestion_server.quota.sqlite_journal import SqliteJournal
 
 _ALERTS: Final = 100
 _TICK_SECONDS: Final = 1.0
 _SAVE_TICKS: Final = 15
-_PROFILED_SECONDS: Final = 3600.0
-"""A shorter window does not care what time of day it is."""
-_FARTHEST_SECONDS: Final = 400 * 86_400.0
-
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -164,24 +157,24 @@ class Ledger(port.Ledger):
         """Sum up what has changed since the last time."""
         now = self._time.now()
         for name, account in self.accounts.items():
-            if self._saved.get(name) != account.changes:
-                account.save(now)
-                self._saved[name] = account.changes
+            changes = account.changes
+            if self._saved.get(name) != changes and account.save(now):
+                self._saved[name] = changes
 
     @override
     def uses(self) -> Sequence[AccountUse]:
         """Return the state of each vendor's budget."""
         now = self._time.now()
-        return [self._use(account, now) for account in self.accounts.values()]
+        return [account_use(account, now) for account in self.accounts.values()]
 
     @override
     def forecasts(self) -> Sequence[WindowForecast]:
         """Return when each window runs out."""
         now = self._time.now()
         return [
-            _forecast(account, line, _window_use(account, line, now), now)
+            window_forecast(account, line, now)
             for account in self.accounts.values()
-            for line in _in_order(account)
+            for line in in_order(account)
         ]
 
     @override
@@ -210,7 +203,7 @@ class Ledger(port.Ledger):
             for each in planned:
                 now = self._time.now()
                 account = self.accounts[each.provider]
-                work = _Foresight(each, account.budget, account.outlook(now), now)
+                work = Foresight(each, account.budget, account.outlook(now), now)
                 fits, last = await asyncio.to_thread(work.done)
                 units = account.budget.weight(each.endpoint) * each.calls
                 found.append(
@@ -251,6 +244,7 @@ class Ledger(port.Ledger):
                     window,
                     interactive_share=self._terms.interactive_share,
                     call_seconds=self._terms.call_seconds,
+                    heaviest=max(setup.budget.weights.values(), default=1),
                 )
                 for window in setup.budget.windows
                 if every or window.scope in OF_KEY
@@ -281,7 +275,7 @@ class Ledger(port.Ledger):
                     lines_of_key=lambda: lines(every=False),
                     now=self._time.now(),
                 )
-            except (KeyError, TypeError, ValueError, IndexError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
                 raise JournalError(
                     f"what {place.folder / FILE_NAME} tells of {setup.provider} makes "
                     f"no sense ({type(error).__name__}: {error}); restore it from a "
@@ -320,121 +314,3 @@ class Ledger(port.Ledger):
                 self.save()
             if self._file is not None and self._file.long:
                 await asyncio.to_thread(self._file.checkpoint)
-
-    def _use(self, account: Account, now: Instant) -> AccountUse:
-        closed = account.closed
-        return AccountUse(
-            provider=account.provider,
-            plan=account.plan,
-            windows=[_window_use(account, line, now) for line in _in_order(account)],
-            closed_until_ns=(
-                None if closed is None else now.at(closed.at_seconds).wall_ns
-            ),
-            closed_reason=(
-                ""
-                if closed is None
-                else f"the vendor refused a call (window {closed.window!r})"
-            ),
-            waiting=account.waiting(),
-            spend=_spend(account, now),
-        )
-
-
-class _Foresight(msgspec.Struct):
-    """Be the work of foreseeing planned calls, which may run in a thread."""
-
-    planned: Planned
-    budget: Budget
-    outlook: Outlook
-    now: Instant
-
-    def done(self) -> tuple[int, Turn]:
-        """Return how many are done in time, and the turn of the last."""
-        planned, now = self.planned, self.now
-        units = self.budget.weight(planned.endpoint)
-        finish_by = math.inf
-        if planned.finish_by_ns is not None:
-            finish_by = now.seconds + (planned.finish_by_ns - now.wall_ns) / SECOND_NS
-        farthest = now.seconds + _FARTHEST_SECONDS
-        fits, last = 0, Turn(now.seconds, "")
-        left = planned.calls
-        while left:
-            turn = self.outlook.book(planned.lane, units, now)
-            if turn.at_seconds > farthest:
-                return fits, Turn(math.inf, turn.window)
-            together = 1 + self.outlook.book_more(
-                planned.lane, units, left - 1, now.at(turn.at_seconds)
-            )
-            if turn.at_seconds <= finish_by:
-                fits += together
-            left -= together
-            last = turn
-        return fits, last
-
-
-def _in_order(account: Account) -> list[Line]:
-    return sorted(account.lines, key=lambda line: line.seconds)
-
-
-def _window_use(account: Account, line: Line, now: Instant) -> WindowUse:
-    used = line.used(now)
-    reserved = min(account.under_way(line.slots[0]), used)
-    window = line.window
-    return WindowUse(
-        provider=account.provider,
-        plan=account.plan,
-        scope=window.scope,
-        window=window.name,
-        kind=window.kind,
-        counts=window.counts,
-        seconds=line.seconds,
-        reset_zone=window.reset_zone if window.kind is WindowKind.FIXED else "",
-        limit=line.limit,
-        tracked=account.budget.published or account.budget.configured,
-        origin=line.origin,
-        used=used - reserved,
-        reserved=reserved,
-        kept=line.kept,
-        resets_at_ns=line.clear_at_ns(now),
-        free_at_ns=line.free_at_ns(now),
-    )
-
-
-def _forecast(
-    account: Account, line: Line, use: WindowUse, now: Instant
-) -> WindowForecast:
-    counts = line.window.counts
-    rate = account.history.rate(
-        counts, forecast.half_life_seconds(line.seconds), now.seconds
-    )
-    profile = (
-        account.history.profile(counts, now.wall_ns)
-        if line.seconds >= _PROFILED_SECONDS
-        else None
-    )
-    until_ns = line.turns_at_ns(now)
-    expected = forecast.expected(profile, rate, now.wall_ns, until_ns)
-    exhausts_ns = forecast.exhausts_at_ns(
-        use.remaining, profile, rate, now.wall_ns, until_ns
-    )
-    if line.window.kind is not WindowKind.FIXED and expected <= use.limit:
-        # What is used now comes free again as fast as more is used.
-        exhausts_ns = None if use.remaining else exhausts_ns
-    return WindowForecast(
-        use=use,
-        rate_per_second=rate,
-        by_time_of_day=profile is not None,
-        expected_until_reset=math.ceil(expected),
-        exhausts_at_ns=exhausts_ns,
-    )
-
-
-def _spend(account: Account, now: Instant) -> Spend:
-    rate = account.history.rate(Counts.UNITS, 3600.0, now.seconds)
-    profile = account.history.profile(Counts.UNITS, now.wall_ns)
-    more = forecast.expected(profile, rate, now.wall_ns, _month_end_ns(now.wall_ns))
-    return account.spend.spend(now.wall_ns, math.ceil(more))
-
-
-def _month_end_ns(wall_ns: int) -> int:
-    return stretch(Period.MONTH, ZoneInfo("UTC"), wall_ns).end_ns

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, assert_never, final
 from zoneinfo import ZoneInfo
 
 from ingestion_server.ports.budget import Counts, Period, Window, WindowKind
 from ingestion_server.ports.quota import Lane, Origin
 from ingestion_server.quota import fixed_meter, rolling_meter
 from ingestion_server.quota.bucket_meter import BucketMeter
-from ingestion_server.quota.fixed_meter import LONGEST_SECONDS, FixedMeter, stretch
+from ingestion_server.quota.fixed_meter import USUAL_SECONDS, FixedMeter, stretch
 from ingestion_server.quota.instant import Instant
 from ingestion_server.quota.meter import Meter, Passage, State
 from ingestion_server.quota.rolling_meter import RollingMeter
@@ -39,10 +39,27 @@ class Line:
     """
 
     def __init__(
-        self, window: Window, *, interactive_share: float, call_seconds: float
+        self,
+        window: Window,
+        *,
+        interactive_share: float,
+        call_seconds: float,
+        heaviest: int = 1,
     ) -> None:
+        """
+        Start empty.
+
+        Args:
+            window: what the vendor allows.
+            interactive_share: what batch calls can never take.
+            call_seconds: how long a call may be under way.
+            heaviest: units of the heaviest call, which batch calls may be as well.
+
+        """
         self.window = window
-        self.kept = math.floor(window.limit * interactive_share)
+        self._share = interactive_share
+        self._heaviest = heaviest if window.counts is Counts.UNITS else 1
+        self.kept = self._kept_of(window.limit)
         self.origin = Origin.DECLARED
         self.level = 0
         """The last alert that was given, in percent, since there was room again."""
@@ -57,6 +74,7 @@ class Line:
             for meter in meters
         ]
         self._whole = whole
+        self._zone = ZoneInfo(window.reset_zone)
 
     @property
     def limit(self) -> int:
@@ -65,7 +83,7 @@ class Line:
 
     @property
     def seconds(self) -> float:
-        """Return its length; of a fixed one, the longest."""
+        """Return its length; of a fixed one, the usual."""
         return seconds_of(self.window)
 
     @property
@@ -82,10 +100,16 @@ class Line:
         """Hear that less fits than was thought; return whether that is news."""
         if not 1 <= limit < self.limit:
             return False
+        # The same share of less, or all that is left would be kept from batch calls.
+        self.kept = self._kept_of(limit)
         for slot in self.slots:
-            slot.meter.limit = max(1, limit - self.kept) if slot.batch_only else limit
+            slot.meter.limit = limit - self.kept if slot.batch_only else limit
         self.origin = Origin.HEADER
         return True
+
+    def _kept_of(self, limit: int) -> int:
+        # Never so much that the heaviest batch call could not fit at all.
+        return max(0, min(math.floor(limit * self._share), limit - self._heaviest))
 
     def load(self) -> int:
         """Return what was counted when something last was; quickly."""
@@ -105,8 +129,14 @@ class Line:
         """Return when a fixed window turns, or how far ahead it matters else."""
         if self.window.period is None:
             return now.at(now.seconds + self.window.seconds).wall_ns
-        zone = ZoneInfo(self.window.reset_zone)
-        return stretch(self.window.period, zone, now.wall_ns).end_ns
+        return stretch(self.window.period, self._zone, now.wall_ns).end_ns
+
+    def turned_since(self, wall_ns: int, now: Instant) -> bool:
+        """Return whether a fixed window has turned since then."""
+        period = self.window.period
+        if period is None:
+            return False
+        return wall_ns < stretch(period, self._zone, now.wall_ns).start_ns
 
     def free_at_ns(self, now: Instant) -> int | None:
         """Return when one more unit fits, by the wall clock; None = now."""
@@ -132,6 +162,7 @@ class Line:
             "kind": self.window.kind.value,
             "period": self.window.period.value if self.window.period else "",
             "meters": [(slot.batch_only, slot.meter.dump()) for slot in self.slots],
+            "limits": (self.window.limit, self.limit),
         }
 
     def restore(self, state: State) -> None:
@@ -139,6 +170,10 @@ class Line:
         period = self.window.period.value if self.window.period else ""
         if (state["kind"], state["period"]) != (self.window.kind.value, period):
             return
+        declared, lowered = state["limits"]
+        if declared == self.window.limit:
+            # Of another plan, the vendor has said nothing yet.
+            self.lower(lowered)
         for batch_only in (False, True):
             known = [dump for batch, dump in state["meters"] if batch is batch_only]
             mine = [s.meter for s in self.slots if s.batch_only is batch_only]
@@ -158,8 +193,8 @@ def counts_in(line: Line, lane: Lane) -> list[Slot]:
 
 
 def seconds_of(window: Window) -> float:
-    """Return the length of a window; of a fixed one, the longest."""
-    return LONGEST_SECONDS[window.period] if window.period else window.seconds
+    """Return the length of a window; of a fixed one, the usual."""
+    return USUAL_SECONDS[window.period] if window.period else window.seconds
 
 
 def _meters(window: Window, limit: int, call_seconds: float) -> list[Meter]:
@@ -192,3 +227,5 @@ def _meters(window: Window, limit: int, call_seconds: float) -> list[Meter]:
                     call_seconds=call_seconds,
                 )
             ]
+        case _:
+            assert_never(window.kind)

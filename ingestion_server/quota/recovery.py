@@ -7,7 +7,7 @@ from typing import Final
 
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.ports.quota import Lane
-from ingestion_server.quota.account import OF_KEY, Account, Place
+from ingestion_server.quota.account import OF_KEY, Account
 from ingestion_server.quota.admission import LONG_AGO, Turn, admit
 from ingestion_server.quota.instant import Instant
 from ingestion_server.quota.journal import (
@@ -18,10 +18,9 @@ from ingestion_server.quota.journal import (
 )
 from ingestion_server.quota.line import Line, counts_in
 from ingestion_server.quota.meter import Passage, State
+from ingestion_server.quota.scribe import Place
 
 _SHORT_SECONDS: Final = 3600.0
-_KEYS_APART: Final = 1 << 40
-"""Numbers of calls are unique for each key, and not for the vendor."""
 
 
 def recover(
@@ -69,20 +68,22 @@ def recover(
         if each.state is not None:
             _restore_lines(lines[each.id], each.state)
     debits: dict[int, Entry] = {}
+    # Only the last run's key can have entries, since each start sums up all of them.
+    # So their numbers are those of the calls that its states knew to be under way.
     for credential, entry in _in_order(record.credentials.values()):
-        number = credential * _KEYS_APART + entry.number
         counting = [*shared, *lines[credential]]
         if entry.refund:
-            _take_back(account, counting, number, debits.get(number), entry.at)
+            debit = debits.get(entry.number, entry)
+            _take_back(account, counting, entry, debit.at)
         else:
-            debits[number] = entry
-            _replay(account, counting, number, entry)
+            debits[entry.number] = entry
+            _replay(account, counting, entry)
     if not record.same_boot:
         # Rates of late are told by a clock that has started anew.
         account.history.restore(account.history.dump())
     for line in [*shared, *(line for each in lines.values() for line in each)]:
         line.resume(passage, now)
-    account.place = Place(record.id, record.credentials[identity].id)
+    account.settle_at(Place(record.id, record.credentials[identity].id))
     journal.save(
         record.id,
         account.dump(),
@@ -97,16 +98,31 @@ def _passage(record: VendorRecord, now: Instant) -> Passage:
         return lambda seconds, _: seconds
 
     def across(seconds: float, window_seconds: float) -> float:
-        then_ns = as_of.wall_ns - round((as_of.seconds - seconds) * SECOND_NS)
-        ago = max((now.wall_ns - then_ns) / SECOND_NS, 0.0)
-        if window_seconds <= _SHORT_SECONDS:
-            # The wall clock may have been set meanwhile. But the machine has run for
-            # so long since, by a clock that nobody sets; that is long enough to ask
-            # no more.
-            ago = min(ago, now.seconds)
-        return now.seconds - ago
+        return now.seconds - _passed(record, as_of, seconds, window_seconds, now)
 
     return across
+
+
+def _passed(
+    record: VendorRecord,
+    as_of: Instant,
+    seconds: float,
+    window_seconds: float,
+    now: Instant,
+) -> float:
+    """Return for how long a moment of another start of the machine is over, surely."""
+    # Whoever set the wall clock in that run may have been right or wrong.
+    then_ns = max(as_of.wall_ns, as_of.steady_ns)
+    since = (now.wall_ns - then_ns) / SECOND_NS + as_of.seconds - seconds
+    if window_seconds <= _SHORT_SECONDS:
+        # The wall clock may have been set meanwhile. But the machine has run for so
+        # long since, by a clock that nobody sets; that is long enough to ask no more.
+        ran = now.seconds
+        if record.same_boot is None and seconds <= now.seconds:
+            # Perhaps it has not been started since.
+            ran -= seconds
+        since = min(since, ran)
+    return max(since, 0.0)
 
 
 def _in_order(credentials: Iterable[CredentialRecord]) -> list[tuple[int, Entry]]:
@@ -119,7 +135,8 @@ def _restore(
 ) -> None:
     account.spend.restore(state["spend"])
     account.history.restore(state["history"], offset_seconds=0.0)
-    account.resume_closed(_closed(state["closed"], record, now), state["bans"])
+    closure = state["closure"]
+    account.closure.resume(_closed(closure["turn"], record, now), closure["count"])
 
 
 def _closed(
@@ -131,7 +148,7 @@ def _closed(
     if record.same_boot:
         return Turn(until_seconds, window)
     left = until_seconds - record.as_of.seconds
-    gone = max((now.wall_ns - record.as_of.wall_ns) / SECOND_NS, 0.0)
+    gone = _passed(record, record.as_of, record.as_of.seconds, left, now)
     return Turn(now.seconds + left - gone, window)
 
 
@@ -142,22 +159,17 @@ def _restore_lines(lines: Sequence[Line], state: State) -> None:
 
 
 def _take_back(
-    account: Account,
-    lines: Sequence[Line],
-    number: int,
-    debit: Entry | None,
-    at: Instant,
+    account: Account, lines: Sequence[Line], entry: Entry, left_at: Instant
 ) -> None:
     for slot in (slot for line in lines for slot in line.slots):
-        slot.meter.refund(number, at)
-    if debit is not None:
-        account.spend.take_back(debit.units, debit.at.wall_ns)
+        slot.meter.refund(entry.number, entry.at)
+    account.spend.take_back(entry.units, left_at.wall_ns)
 
 
-def _replay(account: Account, lines: Sequence[Line], number: int, entry: Entry) -> None:
+def _replay(account: Account, lines: Sequence[Line], entry: Entry) -> None:
     lane, at = Lane.BATCH if entry.batch else Lane.INTERACTIVE, entry.at
     slots = [slot for line in lines for slot in counts_in(line, lane)]
-    admit(slots, number, entry.units, at)
+    admit(slots, entry.number, entry.units, at)
     account.spend.add(entry.units, at.wall_ns)
     account.history.add(1, entry.units, at.seconds, at.wall_ns)
 

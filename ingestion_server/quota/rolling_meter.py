@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from copy import copy
+from operator import attrgetter
 from typing import Final, NamedTuple, Self, final
 
 from typing_extensions import override
@@ -25,6 +26,7 @@ _SLOTS: Final = 4096
 A window of an hour or more keeps no more than so many times, each the latest of a
 few: that makes it longer by a four thousandth, and bounds what it holds.
 """
+_at_seconds = attrgetter("at_seconds")
 
 
 class Counted(NamedTuple):
@@ -43,6 +45,11 @@ class RollingMeter(Meter):
     window after a pause, and a strict vendor counts them. A vendor counts a call
     when it arrives, so a call counts from its departure, and once it is answered
     from its answer: it cannot have arrived later.
+
+    So a strict vendor sees no call too many, if each that was not answered when
+    another left took at most the margin longer to arrive than that one. Of a long
+    window the margin is as long as a call may take, so nothing need be known of
+    answers.
     """
 
     def __init__(
@@ -71,6 +78,8 @@ class RollingMeter(Meter):
             margin_seconds = max(margin_seconds, call_seconds)
         self._span = seconds + margin_seconds
         self._slot = self._span / _SLOTS if self._long else 0.0
+        # Until when calls are counted together with the one that began the last slot.
+        self._slot_end = -math.inf
         self._counted: deque[Counted] = deque()
         self._total = 0
         self._open: dict[int, Counted] = {}
@@ -90,8 +99,13 @@ class RollingMeter(Meter):
     @override
     def used(self, now: Instant) -> int:
         """Return how much is counted."""
-        since = now.seconds - self._span
-        return sum(each.amount for each in self._counted if each.at_seconds > since)
+        since, used = now.seconds - self._span, self._total
+        # What is over is dropped with the next call only, and is all in front.
+        for at_seconds, amount in self._counted:
+            if at_seconds > since:
+                break
+            used -= amount
+        return used
 
     @override
     def load(self) -> int:
@@ -111,10 +125,12 @@ class RollingMeter(Meter):
         """Count a call."""
         self._drop_old(now)
         entry = Counted(now.seconds, amount)
-        counted, since = self._counted, now.seconds - self._slot
-        if self._long and counted and counted[-1].at_seconds > since:
+        counted = self._counted
+        if self._long and counted and now.seconds < self._slot_end:
             counted[-1] = Counted(now.seconds, counted[-1].amount + amount)
         else:
+            # Not as long as calls follow each other: such a slot would never end.
+            self._slot_end = now.seconds + self._slot
             counted.append(entry)
         self._total += amount
         if number is not None:
@@ -124,28 +140,25 @@ class RollingMeter(Meter):
     def arrive(self, number: int, now: Instant) -> None:
         """Count a call from now on: it cannot have reached the vendor later."""
         entry = self._open.pop(number, None)
-        # Of a burst, the last may have waited long for a connection.
-        if entry is not None and not self._long and entry in self._counted:
-            self._counted.remove(entry)
-            insort(self._counted, Counted(now.seconds, entry.amount))
+        if entry is None or self._long:
+            return
+        # Of a burst, the last may have waited long for a connection; of a short
+        # window, even so long that it was not counted any more.
+        self._remove(entry)
+        insort(self._counted, Counted(now.seconds, entry.amount))
+        self._total += entry.amount
 
     @override
     def refund(self, number: int, now: Instant) -> None:
         """Forget a call that is under way."""
         entry = self._open.pop(number, None)
-        if entry is None:
+        # What is over may have been dropped; what is found then is another's.
+        if entry is None or entry.at_seconds <= now.seconds - self._span:
             return
-        for index, each in enumerate(self._counted):
-            # Of a long window, the call may have been merged with later ones.
-            if each.at_seconds >= entry.at_seconds and each.amount >= entry.amount:
-                self._total -= entry.amount
-                if each.amount == entry.amount:
-                    del self._counted[index]
-                else:
-                    self._counted[index] = Counted(
-                        each.at_seconds, each.amount - entry.amount
-                    )
-                return
+        if self._long:
+            self._take_out(entry)
+        else:
+            self._remove(entry)
 
     @override
     def fill(self, used: int, now: Instant) -> None:
@@ -175,28 +188,51 @@ class RollingMeter(Meter):
         self._counted = deque(Counted(*each) for each in state["counted"])
         self._total = sum(each.amount for each in self._counted)
         self._open = {number: Counted(*each) for number, *each in state["open"]}
+        self._slot_end = -math.inf
 
     @override
     def resume(self, passage: Passage, now: Instant) -> None:
         """Go on after an earlier run."""
-        late: list[Counted] = []
-        for entry in self._open.values():
-            # Nobody knows when these arrived, only when that was at the latest.
-            if not self._long and entry in self._counted:
-                self._counted.remove(entry)
-                late.append(entry)
+        # Nobody knows when these arrived, only when that was at the latest.
+        late = [] if self._long else list(self._open.values())
+        for entry in late:
+            self._remove(entry)
         self._open.clear()
-        moved = [
-            Counted(min(passage(at, self._span), now.seconds), amount)
-            for at, amount in self._counted
-        ] + [
-            Counted(
-                min(passage(at, self._span) + self._call_seconds, now.seconds), amount
-            )
+        moved = [(passage(at, self._span), amount) for at, amount in self._counted] + [
+            (passage(at, self._span) + self._call_seconds, amount)
             for at, amount in late
         ]
-        self._counted = deque(sorted(moved))
+        self._counted = deque(
+            sorted(Counted(min(at, now.seconds), amount) for at, amount in moved)
+        )
+        self._total = sum(each.amount for each in self._counted)
+        self._slot_end = -math.inf
         self._drop_old(now)
+
+    def _remove(self, entry: Counted) -> None:
+        """Forget what is counted exactly so, if anything is."""
+        # Not by reading on from one end: a full window holds thousands. Of one time,
+        # amounts are in no order.
+        counted, at_seconds = self._counted, entry.at_seconds
+        index = bisect_left(counted, at_seconds, key=_at_seconds)
+        while index < len(counted) and counted[index].at_seconds == at_seconds:
+            if counted[index].amount == entry.amount:
+                self._total -= entry.amount
+                del counted[index]
+                return
+            index += 1
+
+    def _take_out(self, entry: Counted) -> None:
+        """Forget a part of a slot: of the first that ended no earlier."""
+        for index, (at_seconds, amount) in enumerate(self._counted):
+            if at_seconds >= entry.at_seconds and amount >= entry.amount:
+                self._total -= entry.amount
+                self._counted[index] = Counted(at_seconds, amount - entry.amount)
+                if amount == entry.amount:
+                    del self._counted[index]
+                    # Calls that follow must not join the slot before.
+                    self._slot_end = -math.inf
+                return
 
     def _drop_old(self, now: Instant) -> None:
         counted, since = self._counted, now.seconds - self._span

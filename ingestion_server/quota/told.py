@@ -18,6 +18,8 @@ from ingestion_server.quota.line import seconds_of
 _EPOCH_SECONDS: Final = 1e9
 _EPOCH_MILLISECONDS: Final = 1e12
 """Larger numbers are points in time, smaller ones are seconds from now."""
+_MOST: Final = 10**12
+"""No vendor counts so far, and what is much larger could not be written down."""
 
 
 class Reading(NamedTuple):
@@ -76,7 +78,7 @@ def _resets_in(
 
 def _whole(headers: Mapping[str, str], name: str) -> int | None:
     told = _number(headers, name)
-    return None if told is None or told < 0 else math.floor(told)
+    return math.floor(told) if told is not None and 0 <= told <= _MOST else None
 
 
 def _number(headers: Mapping[str, str], name: str) -> float | None:

@@ -88,6 +88,7 @@ class AiohttpTransport:
             trust_env=self._sandbox is None,
             max_line_size=_LONGEST_HEADER_LINE,
             max_field_size=_LONGEST_HEADER_LINE,
+            middlewares=(_once,),
         )
         return self
 
@@ -219,3 +220,20 @@ class AiohttpTransport:
 
     def _own(self, request: HttpRequest) -> frozenset[str]:
         return self._hosts.get(request.provider, frozenset())
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """
+    Send a request, and keep aiohttp from sending it once more by itself.
+
+    It would where a kept connection breaks off. The vendor may have counted the
+    first one, so the second must be reserved, and written down, like any other call.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error

@@ -76,6 +76,9 @@ FOREIGN: Final[Mapping[type[Exception], _Row]] = {
 CAUGHT: Final = tuple(FOREIGN)
 """For ``except``."""
 
+_UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
+"""What befalls a call for which there is no connection, or no tunnel, to a vendor."""
+
 
 def mapped(error: Exception, *, provider: str, host: str, first: bool) -> ProviderError:
     """
@@ -88,7 +91,7 @@ def mapped(error: Exception, *, provider: str, host: str, first: bool) -> Provid
     kind, sentence = next(FOREIGN[t] for t in type(telling).__mro__ if t in FOREIGN)
     found = kind(f"{provider} ({host}) {sentence}", provider=provider)
     if isinstance(found, ProviderUnavailableError):
-        found.never_left = first and isinstance(error, aiohttp.ClientConnectorError)
+        found.never_left = first and isinstance(error, _UNCONNECTED)
     return found
 
 

@@ -24,7 +24,7 @@ from ingestion_server.app.findings import (
     unfit,
 )
 from ingestion_server.app.settings import Settings, load_settings
-from ingestion_server.quota.journal import FILE_NAME
+from ingestion_server.quota.journal_file import FILE_NAME
 
 NOW = 1_790_000_000.0
 FOLDER = Path("/cache/calendars")

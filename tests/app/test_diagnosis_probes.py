@@ -15,6 +15,7 @@ import pytest
 from ingestion_server.app import probes
 from ingestion_server.app.diagnosis import OUR_NAME
 from ingestion_server.app.findings import LedgerFile, Target
+from ingestion_server.quota.journal_file import APPLICATION
 from ingestion_server.web import Stage, serving
 
 
@@ -128,6 +129,22 @@ def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
         probes.load_tls(file, file)
 
 
+@pytest.mark.parametrize("foreign", [True, False])
+def test_a_file_that_is_no_ledger_of_ours_is_told(
+    tmp_path: Path, *, foreign: bool
+) -> None:
+    file = tmp_path / "ledger.sqlite3"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        if foreign:
+            database.execute("CREATE TABLE notes (text TEXT)")
+    file.touch()
+
+    told = probes.read_ledger(file)
+
+    assert told is not None
+    assert told.complaint == "it is not a ledger of this server"
+
+
 @pytest.fixture(params=["WAL", "DELETE"])
 def ledger(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Keep some rows in a database, in either way of keeping a journal."""
@@ -140,6 +157,7 @@ def made_ledger(folder: Path, journal: str) -> Path:
     file = folder / "ledger.sqlite3"
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute(f"PRAGMA journal_mode = {journal}")
+        database.execute(f"PRAGMA application_id = {APPLICATION}")
         database.execute("CREATE TABLE calls (number INTEGER PRIMARY KEY, kind TEXT)")
         database.execute("CREATE INDEX kinds ON calls (kind)")
         database.execute("BEGIN")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -264,3 +266,28 @@ def test_the_summary_says_who_was_tried_and_who_is_pending() -> None:
     begun.pending = ZENITH
 
     assert begun.summary() == "acme SKIPPED, zenith pending"
+
+
+def test_a_vendor_that_is_given_up_is_told_with_what_it_cost() -> None:
+    made = progress()
+    tally = made.begun(ACME)
+    tally.calls, tally.cost_usd = 2, Decimal("0.02")
+
+    made.given_up("DEADLINE_EXCEEDED: too late")
+
+    assert made.attempts == [
+        Attempt(
+            ACME,
+            Outcome.FAILED,
+            "DEADLINE_EXCEEDED: too late",
+            cost_usd=Decimal("0.02"),
+            calls=2,
+        )
+    ]
+
+
+def test_beginning_anew_forgets_nothing_that_was_spent() -> None:
+    made = progress()
+    tally = made.begun(ACME)
+
+    assert made.anew(made.scope).tallies == [tally]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from ingestion_server.domain.errors import (
+    IngestionError,
     ProviderUnavailableError,
     QuotaExhaustedError,
 )
 from ingestion_server.ports.hooks import CallDetails
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.policy import Call
-from ingestion_server.ports.quota import Debit, WindowUse
+from ingestion_server.ports.quota import Debit, Lane
 
+FREE = Decimal(0)
 RESPONSE = HttpResponse(status=200, body=b"{}")
 
 
@@ -35,6 +38,13 @@ def unavailable(retry_after_seconds: float | None = None) -> ProviderUnavailable
     )
 
 
+def unreachable() -> ProviderUnavailableError:
+    """Make the failure of a call for which there was no connection."""
+    error = ProviderUnavailableError("acme cannot be reached", provider="acme")
+    error.never_left = True
+    return error
+
+
 def busy(retry_after_seconds: float | None = None) -> QuotaExhaustedError:
     """Make a vendor's 429."""
     return QuotaExhaustedError(
@@ -46,17 +56,26 @@ def busy(retry_after_seconds: float | None = None) -> QuotaExhaustedError:
 
 
 class Vendor:
-    """Do one thing after another, the last for ever; None is a good answer."""
+    """
+    Do one thing after another, the last for ever; None is a good answer.
 
-    def __init__(self, *acts: Exception | None) -> None:
+    Its answers come with the headers, complaints included.
+    """
+
+    def __init__(
+        self, *acts: BaseException | None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Set what happens."""
-        self.acts: list[Exception | None] = list(acts) or [None]
+        self.acts: list[BaseException | None] = list(acts) or [None]
+        self.headers = headers
         self.calls: list[Call] = []
 
     async def __call__(self, call: Call) -> HttpResponse:
         """Answer, or fail."""
         self.calls.append(call)
         act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
+        if self.headers is not None:
+            call.heard.headers = self.headers
         if act is not None:
             raise act
         return RESPONSE
@@ -80,30 +99,60 @@ class Hanging:
 class FakeQuota:
     """Grant what it is told to, and write down what it hears."""
 
-    refusal: QuotaExhaustedError | None = None
-    waits: list[float] = field(default_factory=list)
+    refusal: IngestionError | None = None
+    price: Decimal = FREE
+    """Of any call."""
+    granted_at: Decimal | None = None
+    """What a call costs in the end; None = its price."""
+    dearer: Decimal = FREE
+    """What an answer's headers tell that a call cost more."""
+    turn: Callable[[], None] = lambda: None
+    """What happens while a call waits for its turn."""
+    asked: list[tuple[str, float, Lane]] = field(default_factory=list)
     refunds: list[Debit] = field(default_factory=list)
-    arrivals: list[Debit] = field(default_factory=list)
+    arrivals: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
     penalties: list[tuple[float | None, str]] = field(default_factory=list)
     successes: int = 0
 
+    @property
+    def waits(self) -> list[float]:
+        """Tell how long each call would have waited."""
+        return [wait for _, wait, _ in self.asked]
+
+    @property
+    def charges(self) -> bool:
+        """Tell whether calls have a price."""
+        return bool(self.price)
+
+    def price_usd(self, *endpoints: str) -> Decimal:
+        """Tell the price, which is the same for all."""
+        return self.price * len(endpoints)
+
     async def reserve(
-        self, *, longest_wait_seconds: float, urgent: bool = True
+        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane
     ) -> Debit:
         """Grant, or refuse."""
-        del urgent
-        self.waits.append(longest_wait_seconds)
+        self.asked.append((endpoint, longest_wait_seconds, lane))
         if self.refusal is not None:
             raise self.refusal
-        return Debit(at_seconds=float(len(self.waits)), at_ns=0)
+        self.turn()
+        return Debit(
+            number=len(self.asked),
+            at_seconds=0.0,
+            at_ns=0,
+            steady_ns=0,
+            lane=lane,
+            cost_usd=self.price if self.granted_at is None else self.granted_at,
+        )
 
     def refund(self, debit: Debit) -> None:
         """Note it."""
         self.refunds.append(debit)
 
-    def arrived(self, debit: Debit) -> None:
+    def arrived(self, debit: Debit, headers: Mapping[str, str]) -> Decimal:
         """Note it."""
-        self.arrivals.append(debit)
+        self.arrivals.append((debit.number, headers))
+        return self.dearer
 
     def penalise(self, *, retry_after_seconds: float | None, window: str) -> None:
         """Note it."""
@@ -116,10 +165,6 @@ class FakeQuota:
     def available_in(self) -> float:
         """Say five minutes."""
         return 300.0
-
-    def usage(self) -> Sequence[WindowUse]:
-        """Say nothing."""
-        return ()
 
 
 @dataclass

@@ -14,12 +14,20 @@ from ingestion_server.domain.errors import (
 from ingestion_server.policies.breaker import Breaker
 from ingestion_server.policies.limits import BreakerLimits, PolicyLimits
 from ingestion_server.policies.pipeline import pipeline, standard_policies
+from ingestion_server.ports.budget import Budget, Window
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import BreakerPosition, Call, Send
-from ingestion_server.ports.provider import Window
-from ingestion_server.quota.rolling import RollingQuota
+from ingestion_server.quota.ledger import Ledger, Setup, Terms
 from tests.clocks import ManualClock
-from tests.policies.fakes import RESPONSE, Hanging, Listener, Vendor, call, unavailable
+from tests.policies.fakes import (
+    RESPONSE,
+    Hanging,
+    Listener,
+    Vendor,
+    call,
+    unavailable,
+    unreachable,
+)
 
 
 class House:
@@ -28,7 +36,9 @@ class House:
     def __init__(self, clock: ManualClock, send: Send, *windows: Window) -> None:
         """Build all of it."""
         self.breaker = Breaker(BreakerLimits(), clock)
-        self.quota = RollingQuota("acme", windows, clock)
+        setup = Setup("acme", "free", Budget(windows=windows))
+        ledger = Ledger([setup], clock=clock, terms=Terms(interactive_share=0.0))
+        self.quota = ledger.accounts["acme"]
         self.listener = Listener()
         self.send = pipeline(
             standard_policies(
@@ -44,8 +54,13 @@ class House:
 
     @property
     def used(self) -> int:
-        """Count what the first window holds."""
-        return self.quota.usage()[0].used
+        """Count what the window holds."""
+        return self.quota.lines[0].load()
+
+
+def window(limit: int, seconds: float) -> Window:
+    """Allow so many calls in any so many seconds."""
+    return Window(name="window", limit=limit, seconds=seconds)
 
 
 async def test_the_first_step_is_the_outermost() -> None:
@@ -65,7 +80,7 @@ async def test_the_first_step_is_the_outermost() -> None:
 
 async def test_each_try_reserves_and_is_told() -> None:
     vendor = Vendor(unavailable(), unavailable(), None)
-    house = House(ManualClock(), vendor, Window("minute", 5, 60.0))
+    house = House(ManualClock(), vendor, window(5, 60.0))
     asked = call()
 
     assert await house.send(asked) is RESPONSE
@@ -78,9 +93,19 @@ async def test_each_try_reserves_and_is_told() -> None:
     ]
 
 
+async def test_tries_that_never_left_cost_no_quota() -> None:
+    vendor = Vendor(unreachable(), unreachable(), None)
+    house = House(ManualClock(), vendor, window(1, 60.0))
+
+    assert await house.send(call()) is RESPONSE
+
+    assert len(vendor.calls) == 3
+    assert house.used == 1
+
+
 async def test_an_open_breaker_costs_no_quota() -> None:
     vendor = Vendor(unavailable())
-    house = House(ManualClock(), vendor, Window("minute", 50, 60.0))
+    house = House(ManualClock(), vendor, window(50, 60.0))
     for _ in range(2):
         with pytest.raises(ProviderUnavailableError):
             await house.send(call())
@@ -94,7 +119,7 @@ async def test_an_open_breaker_costs_no_quota() -> None:
 
 
 async def test_quota_refusals_are_no_failures(clock: ManualClock) -> None:
-    house = House(clock, Vendor(), Window("minute", 1, 60.0))
+    house = House(clock, Vendor(), window(1, 60.0))
     await house.send(call())
 
     for _ in range(10):
@@ -109,7 +134,7 @@ async def test_calls_that_waited_for_quota_do_not_bypass_a_breaker_that_opened(
     clock: ManualClock,
 ) -> None:
     vendor = Vendor()
-    house = House(clock, vendor, Window("single", 1, 10.0))
+    house = House(clock, vendor, window(1, 10.0))
     await house.send(call())
     waiting = [
         asyncio.ensure_future(house.send(call(longest_quota_wait_seconds=60.0)))
@@ -132,7 +157,7 @@ async def test_after_the_rest_one_probe_leaves_and_the_others_cost_nothing(
     clock: ManualClock,
 ) -> None:
     vendor = Hanging()
-    house = House(clock, vendor, Window("minute", 50, 60.0))
+    house = House(clock, vendor, window(50, 60.0))
     for _ in range(5):
         with pytest.raises(ProviderUnavailableError):
             await house.breaker(call(), Vendor(unavailable()))
@@ -141,7 +166,8 @@ async def test_after_the_rest_one_probe_leaves_and_the_others_cost_nothing(
     tasks = [asyncio.ensure_future(house.send(call())) for _ in range(20)]
     await clock.advance(0.0)
     vendor.ends.set_result(RESPONSE)
-    await asyncio.wait(tasks)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
 
+    assert [type(end) for end in ends] == [HttpResponse] + [BreakerOpenError] * 19
     assert len(vendor.calls) == house.used == 1
     assert house.breaker.state().position is BreakerPosition.CLOSED

@@ -6,6 +6,7 @@ import pytest
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
+    CostLimitError,
     ProviderError,
     ProviderUnavailableError,
     QuotaExhaustedError,
@@ -15,6 +16,9 @@ from ingestion_server.policies.limits import RetryLimits
 from ingestion_server.policies.retry import Retry
 from tests.clocks import ManualClock
 from tests.policies.fakes import RESPONSE, Vendor, busy, call, unavailable
+
+RESTS = BreakerOpenError("acme rests", provider="acme")
+TOO_DEAR = CostLimitError("no more", provider="acme", price_usd="0.01")
 
 
 @pytest.fixture
@@ -53,7 +57,8 @@ async def test_after_the_last_try_the_failure_is_raised(clock: ManualClock) -> N
     [
         busy(0.01),
         SymbolUnknownError("no such symbol", provider="acme"),
-        BreakerOpenError("acme rests", provider="acme"),
+        RESTS,
+        TOO_DEAR,
     ],
 )
 async def test_what_time_does_not_mend_is_not_tried_again(
@@ -91,16 +96,18 @@ async def test_a_pause_past_the_deadline_or_until_tomorrow_is_not_begun(
     assert clock.slept == []
 
 
-async def test_a_breaker_that_opens_between_tries_does_not_hide_the_failure(
-    clock: ManualClock,
+@pytest.mark.parametrize("refusal", [RESTS, TOO_DEAR])
+async def test_what_keeps_us_from_trying_again_does_not_hide_the_failure(
+    clock: ManualClock, refusal: ProviderError
 ) -> None:
     first = unavailable()
-    vendor = Vendor(first, BreakerOpenError("acme rests", provider="acme"))
+    vendor = Vendor(first, refusal)
 
     with pytest.raises(ProviderUnavailableError) as caught:
         await retry(clock)(call(), vendor)
 
     assert caught.value is first
+    assert caught.value.__cause__ is refusal
 
 
 async def test_a_refusal_between_tries_tells_when_to_come_back(

@@ -17,10 +17,13 @@ import aiohttp
 import grpc
 import grpc.aio
 from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
+    quota_pb2,
+    quota_service_pb2,
     quota_service_pb2_grpc,
 )
 
@@ -36,6 +39,8 @@ UNMETERED: Final = {
     "SANDBOX__YAHOO_PER_SECOND": "1000",
 }
 """Settings that let tests ask Yahoo without pauses."""
+FREE: Final = {"SANDBOX__ALPHA_VANTAGE_PLAN": "free"}
+"""Settings with which Alpha Vantage allows 25 calls a day, and one a second."""
 Build = Callable[..., AbstractAsyncContextManager["House"]]
 """Builds a house, as ``house`` does, but knows where calendars are kept."""
 NOON = datetime(2024, 6, 12, 12, 0, tzinfo=UTC)
@@ -60,6 +65,9 @@ class ShiftedClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.now_ns() / 1e9, UTC)
 
     def advance(self, seconds: float) -> None:
         """Let time jump, for everybody who holds this clock."""
@@ -165,6 +173,44 @@ class House:
         except grpc.aio.AioRpcError as error:
             raise RefusedError(error) from error
 
+    async def spend(self, vendor: str, calls: int) -> None:
+        """Make so many calls of a vendor, none of them too soon after another."""
+        for _ in range(calls):
+            self.clock.advance(1.1)
+            await self.fetch(**one_call(vendor))
+
+    async def listed(self, *vendors: str) -> quota_service_pb2.ListQuotasResponse:
+        """Return what ListQuotas tells. Raises ``RefusedError``."""
+        message = quota_service_pb2.ListQuotasRequest(providers=vendors)
+        try:
+            return await self.quotas.ListQuotas(message, timeout=_PATIENCE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from error
+
+    async def windows(self) -> Mapping[tuple[str, str], quota_pb2.QuotaWindow]:
+        """Return every window by its vendor and its name."""
+        listed = await self.listed()
+        return {(one.provider, one.name): one for one in listed.windows}
+
+    async def window(self, vendor: str, name: str) -> quota_pb2.QuotaWindow:
+        """Return one window."""
+        return (await self.windows())[vendor, name]
+
+    async def account(self, vendor: str) -> quota_pb2.QuotaProvider:
+        """Return what is true of all windows of a vendor together."""
+        (account,) = (await self.listed(vendor)).providers
+        return account
+
+    async def foreseen(self, **request: Any) -> quota_service_pb2.ForecastQuotaResponse:
+        """Forecast; the request is written as in JSON. Raises ``RefusedError``."""
+        message = json_format.ParseDict(
+            request, quota_service_pb2.ForecastQuotaRequest()
+        )
+        try:
+            return await self.quotas.ForecastQuota(message, timeout=_PATIENCE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from error
+
     async def fault(self, vendor: str, fault: str, **options: Any) -> None:
         """Add a fault to a simulated vendor."""
         url = f"{self.sandbox_url}/control/{vendor}"
@@ -256,6 +302,32 @@ async def until(happened: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while not await happened():  # noqa: ASYNC110 - there is no such event
             await asyncio.sleep(0.005)
+
+
+def one_call(vendor: str) -> dict[str, Any]:
+    """Return a request that one call of a vendor answers, and no other vendor may."""
+    native = {"alpha_vantage": "ADJUSTMENT_RAW", "yahoo": "ADJUSTMENT_SPLIT"}
+    return {
+        "symbol": "MSFT",
+        "limit": 5,
+        "adjustment": native[vendor],
+        "source_policy": pinned(vendor),
+    }
+
+
+def budget(vendor: str, **parts: Any) -> dict[str, str]:
+    """Return settings that replace parts of a vendor's budget."""
+    return {
+        f"PROVIDERS__{vendor.upper()}__BUDGET__{name.upper()}": (
+            value if isinstance(value, str) else json.dumps(value)
+        )
+        for name, value in parts.items()
+    }
+
+
+def seconds_between(earlier: datetime, later: Timestamp) -> float:
+    """Return how much later a moment of the wire is."""
+    return later.ToDatetime(UTC).timestamp() - earlier.timestamp()
 
 
 def times(answer: ingestion_service_pb2.FetchResponse) -> list[str]:

@@ -12,11 +12,12 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.port.house import House
 
 SERVICE = "marketdata.ingestion.v1.IngestionService"
+QUOTAS = "marketdata.ingestion.v1.QuotaService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("service", ["", SERVICE])
+@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS])
 async def test_health_is_told_per_service(home: House, service: str) -> None:
     stub = health_pb2_grpc.HealthStub(home.channel)
 
@@ -34,7 +35,7 @@ async def test_health_of_a_service_that_is_not_there_is_unknown(home: House) -> 
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("service", ["", SERVICE])
+@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS])
 async def test_whoever_watches_health_hears_of_the_stop(
     home: House, service: str
 ) -> None:
@@ -68,6 +69,7 @@ async def test_reflection_lists_every_service(home: House) -> None:
     names = {service.name for service in answer.list_services_response.service}
     assert names == {
         SERVICE,
+        QUOTAS,
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
         "grpc.reflection.v1alpha.ServerReflection",

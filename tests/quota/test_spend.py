@@ -168,7 +168,7 @@ def test_what_is_taken_back_no_longer_costs() -> None:
 
 def test_what_is_taken_back_makes_room_in_the_allowance() -> None:
     book = SpendBook(METERED)
-    free = book.add(10, NOVEMBER)
+    book.add(10, NOVEMBER)
     book.add(5, NOVEMBER)
 
     book.take_back(10, NOVEMBER)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from ingestion_server.domain.errors import InvalidQueryError
 from ingestion_server.domain.query import SourceMode, SourcePolicy
-from ingestion_server.registry.selection import Listing, order
+from ingestion_server.registry.selection import Listing, cheapest_first, order
 
 LISTING = Listing(("acme", "zenith", "omega"), ("retired",))
 ANY, ORDERED, PINNED, CONSENSUS = SourceMode
@@ -78,3 +80,21 @@ def test_without_vendors_nobody_is_asked() -> None:
     assert tuple(order(SourcePolicy(), nobody)) == ()
     with pytest.raises(InvalidQueryError, match="expected none"):
         order(SourcePolicy(PINNED, ("acme",)), nobody)
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected"),
+    [
+        ({}, ["acme", "zenith", "omega"]),
+        ({"acme": 2, "zenith": 1, "omega": 0}, ["omega", "zenith", "acme"]),
+        ({"acme": 1, "zenith": 1, "omega": 1}, ["acme", "zenith", "omega"]),
+        ({"acme": 1, "zenith": 0, "omega": 0}, ["zenith", "omega", "acme"]),
+        ({"acme": 1}, ["zenith", "omega", "acme"]),
+    ],
+)
+def test_who_costs_less_goes_first_and_ties_keep_their_order(
+    prices: dict[str, int], expected: list[str]
+) -> None:
+    dollars = {name: Decimal(price) for name, price in prices.items()}
+
+    assert cheapest_first(LISTING.enabled, dollars) == expected

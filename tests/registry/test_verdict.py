@@ -11,9 +11,11 @@ from ingestion_server.domain.errors import (
     AllProvidersFailedError,
     BreakerOpenError,
     CapabilityMissingError,
+    CostLimitError,
     CredentialsRefusedError,
     EntitlementMissingError,
     IngestionError,
+    LedgerUnavailableError,
     MalformedPayloadError,
     NoDataUnexplainedError,
     PinnedProviderFailedError,
@@ -35,6 +37,8 @@ def made(
         extra = {"window": "day", "retry_after_seconds": retry}
     elif kind is EntitlementMissingError:
         extra = {"feature": "full"}
+    elif kind is CostLimitError:
+        extra = {"price_usd": "0.01"}
     elif retry is not None:
         extra = {"retry_after_seconds": retry}
     make: Callable[..., ProviderError] = kind
@@ -62,6 +66,7 @@ SILENT, BROKEN, RESTING, UNABLE = (
     BreakerOpenError,
     CapabilityMissingError,
 )
+DEAR, HELD = CostLimitError, LedgerUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -99,6 +104,25 @@ SILENT, BROKEN, RESTING, UNABLE = (
         ((SILENT, BROKEN), "ALL_PROVIDERS_FAILED"),
         ((BROKEN, RESTING), "ALL_PROVIDERS_FAILED"),
         ((RESTING, RESTING), "ALL_PROVIDERS_FAILED"),
+        ((DEAR,), "COST_LIMIT_EXCEEDED"),
+        ((DEAR, DEAR), "COST_LIMIT_EXCEEDED"),
+        ((DEAR, UNABLE), "COST_LIMIT_EXCEEDED"),
+        ((DEAR, QUOTA), "COST_LIMIT_EXCEEDED"),
+        ((DEAR, CREDENTIALS), "COST_LIMIT_EXCEEDED"),
+        ((DEAR, HELD), "COST_LIMIT_EXCEEDED"),
+        ((DEAR, SILENT), "NO_DATA_UNEXPLAINED"),
+        ((DEAR, MALFORMED), "MALFORMED_PAYLOAD"),
+        ((DEAR, UNKNOWN), "SYMBOL_UNKNOWN"),
+        ((DEAR, BROKEN), "ALL_PROVIDERS_FAILED"),
+        ((DEAR, RESTING), "ALL_PROVIDERS_FAILED"),
+        ((HELD,), "LEDGER_UNAVAILABLE"),
+        ((HELD, HELD), "LEDGER_UNAVAILABLE"),
+        ((HELD, UNABLE), "LEDGER_UNAVAILABLE"),
+        ((HELD, QUOTA), "ALL_PROVIDERS_FAILED"),
+        ((HELD, CREDENTIALS), "ALL_PROVIDERS_FAILED"),
+        ((HELD, BROKEN), "ALL_PROVIDERS_FAILED"),
+        ((HELD, SILENT), "NO_DATA_UNEXPLAINED"),
+        ((HELD, UNKNOWN), "SYMBOL_UNKNOWN"),
         ((UNABLE, UNABLE), "CAPABILITY_MISSING"),
         ((), "CAPABILITY_MISSING"),
     ],
@@ -123,6 +147,8 @@ def test_the_reason_follows_the_order_of_precedence(
         (MALFORMED, "MALFORMED_PAYLOAD"),
         (SILENT, "NO_DATA_UNEXPLAINED"),
         (UNABLE, "CAPABILITY_MISSING"),
+        (DEAR, "COST_LIMIT_EXCEEDED"),
+        (HELD, "LEDGER_UNAVAILABLE"),
         (BROKEN, "PINNED_PROVIDER_FAILED"),
         (RESTING, "PINNED_PROVIDER_FAILED"),
     ],
@@ -154,6 +180,8 @@ def test_out_of_quota_means_until_the_first_is_back() -> None:
         ([made(BROKEN, "a", 120.0)], 120.0),
         ([made(BROKEN, "a")], 1.0),
         ([made(RESTING, "a")], 1.0),
+        ([made(HELD, "a", 5.0), made(CREDENTIALS, "b")], 5.0),
+        ([made(HELD, "a", 5.0), made(RESTING, "b", 30.0)], 5.0),
     ],
 )
 def test_all_failed_means_until_the_earliest_recovery(
@@ -175,6 +203,19 @@ def test_a_pinned_vendor_that_failed_says_when_it_may_be_back(
     assert isinstance(error, PinnedProviderFailedError)
     assert error.retry_after_seconds == seconds
     assert error.facts() == {"provider": "acme"}
+
+
+def test_while_every_vendor_is_held_back_it_says_when_that_is_tried_again() -> None:
+    error = told(made(HELD, "acme", 5.0), made(HELD, "zenith", 5.0))
+
+    assert error.retry_after_seconds == 5.0
+    assert error.facts() == {"provider": "acme"}
+
+
+def test_who_would_cost_too_much_is_named_with_the_price() -> None:
+    error = told(made(UNABLE, "zenith"), made(DEAR, "acme"))
+
+    assert error.facts() == {"provider": "acme", "price_usd": "0.01"}
 
 
 def test_who_does_not_know_the_symbol_is_named() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import shutil
+import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -34,7 +37,9 @@ from tests.transport.fakes import (
     Server,
     ask,
     blurting,
+    breaking_off,
     serving,
+    shaking_hands,
 )
 
 
@@ -75,6 +80,21 @@ def always(answer: Callable[[], web.Response]) -> Handler:
 def hello() -> web.Response:
     """Answer with a greeting."""
     return web.Response(body=b"hello", headers={"X-Two": "words"})
+
+
+async def certified(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate that nobody vouches for, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl here to make a certificate with")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = await asyncio.create_subprocess_exec(
+        *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+        *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    return certificate, key
 
 
 async def test_an_answer_arrives_with_its_facts() -> None:
@@ -227,9 +247,11 @@ async def test_who_does_not_answer_is_not_waited_for() -> None:
     async with facing(handler) as (transport, _):
         with pytest.raises(
             ProviderUnavailableError, match=r"did not answer within 0\.05 s"
-        ):
+        ) as caught:
             await transport.send(ask(), timeout_seconds=0.05)
         forever.set()
+
+    assert not caught.value.never_left
 
 
 async def test_a_body_that_never_ends_is_not_waited_for() -> None:
@@ -275,6 +297,106 @@ async def test_nobody_at_home_is_unavailable() -> None:
 
     assert HOST in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.never_left
+
+
+async def test_a_name_that_nobody_knows_is_told_and_the_call_never_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def getaddrinfo(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+
+    with pytest.raises(ProviderUnavailableError, match="name is not known") as caught:
+        await sent("http://nobody.invalid", ask())
+
+    assert caught.value.never_left
+
+
+async def test_a_certificate_that_is_not_valid_ends_a_call_that_never_left(
+    tmp_path: Path,
+) -> None:
+    certificate, key = await certified(tmp_path)
+    transport = AiohttpTransport(
+        clock=FakeClock(), hosts={NAME: frozenset({"localhost"})}
+    )
+
+    async with shaking_hands(certificate, key) as port, transport:
+        request = HttpRequest(NAME, f"https://localhost:{port}/bars")
+        with pytest.raises(ProviderUnavailableError, match="certificate") as caught:
+            await transport.send(request, timeout_seconds=5)
+
+    assert caught.value.never_left
+
+
+async def test_a_proxy_that_opens_no_tunnel_ends_a_call_that_never_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with blurting(b"HTTP/1.1 403 Forbidden\r\n\r\n") as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        async with AiohttpTransport(clock=FakeClock(), hosts=HOSTS) as transport:
+            with pytest.raises(ProviderUnavailableError, match="refused") as caught:
+                await transport.send(ask(), timeout_seconds=5)
+
+    assert caught.value.never_left
+
+
+async def test_a_call_whose_second_hop_finds_nobody_has_left() -> None:
+    async with serving(always(hello)) as nobody:
+        elsewhere = nobody.url
+
+    def away() -> web.Response:
+        return web.Response(status=302, headers={"Location": f"{elsewhere}/end"})
+
+    hosts = {NAME: frozenset({"127.0.0.1"})}
+    transport = AiohttpTransport(clock=FakeClock(), hosts=hosts)
+
+    async with serving(always(away)) as server, transport:
+        with pytest.raises(ProviderUnavailableError, match="be reached") as caught:
+            await transport.send(
+                HttpRequest(NAME, f"{server.url}/bars"), timeout_seconds=5
+            )
+
+    assert len(server.asked) == 1
+    assert not caught.value.never_left
+
+
+@pytest.mark.parametrize("answer", [b"", OK + b"Content-Length: 9\r\n\r\nabc"])
+async def test_a_call_that_is_cut_has_left(answer: bytes) -> None:
+    async with blurting(answer) as url:
+        with pytest.raises(ProviderUnavailableError, match="cut") as caught:
+            await sent(url)
+
+    assert not caught.value.never_left
+
+
+async def test_a_call_that_is_reset_after_it_was_sent_has_left() -> None:
+    async def reset(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return hello()
+
+    async with facing(reset) as (transport, server):
+        with pytest.raises(ProviderUnavailableError) as caught:
+            await transport.send(ask(), timeout_seconds=5)
+
+    assert len(server.asked) == 1
+    assert not caught.value.never_left
+
+
+async def test_what_left_over_a_kept_connection_is_not_sent_again_unasked() -> None:
+    async with (
+        breaking_off(after=1) as (url, asked),
+        AiohttpTransport(clock=FakeClock(), hosts=HOSTS, rebase=url) as transport,
+    ):
+        await transport.send(ask(), timeout_seconds=5)
+
+        with pytest.raises(ProviderUnavailableError, match="cut") as caught:
+            await transport.send(ask(), timeout_seconds=5)
+
+    assert len(asked) == 2
+    assert not caught.value.never_left
 
 
 async def test_a_header_that_no_wire_carries_is_not_sent() -> None:

@@ -235,8 +235,8 @@ class QuotaWindow(_message.Message):
 
     @_builtins.property
     def length(self) -> _duration_pb2.Duration:
-        """Length of a rolling window; time to refill a bucket; of a fixed window, its
-        longest period.
+        """Length of a rolling window; time to refill a bucket; of a fixed window, the usual
+        length of its period: a day has 24 hours here, a month 31 days.
         """
 
     @_builtins.property

@@ -1,0 +1,48 @@
+"""What becomes of calls that somebody plans."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from ingestion_server.domain.interval import SECOND_NS
+from ingestion_server.ports.budget import Budget
+from ingestion_server.ports.quota import Planned
+from ingestion_server.quota.admission import Outlook, Turn
+from ingestion_server.quota.instant import Instant
+
+_FARTHEST_SECONDS: Final = 400 * 86_400.0
+
+
+class Foresight(msgspec.Struct, frozen=True):
+    """Be the work of foreseeing planned calls, which may run in a thread."""
+
+    planned: Planned
+    budget: Budget
+    outlook: Outlook
+    now: Instant
+
+    def done(self) -> tuple[int, Turn]:
+        """Return how many are done in time, and the turn of the last."""
+        planned, now = self.planned, self.now
+        units = self.budget.weight(planned.endpoint)
+        finish_by = math.inf
+        if planned.finish_by_ns is not None:
+            finish_by = now.seconds + (planned.finish_by_ns - now.wall_ns) / SECOND_NS
+        farthest = now.seconds + _FARTHEST_SECONDS
+        fits, last = 0, Turn(now.seconds, "")
+        left = planned.calls
+        while left:
+            turn = self.outlook.book(planned.lane, units, now)
+            if turn.at_seconds > farthest:
+                return fits, Turn(math.inf, turn.window)
+            together = 1 + self.outlook.book_more(
+                planned.lane, units, left - 1, now.at(turn.at_seconds)
+            )
+            if turn.at_seconds <= finish_by:
+                fits += together
+            left -= together
+            last = turn
+        return fits, last
