@@ -480,7 +480,9 @@ class TestThousands:
     """
 
     NUMBER = 2000
-    MOST_SECONDS = 0.5
+    # 0.1 s by itself, 0.55 s while the coverage of a whole run is measured; it was 15 s
+    # when each arrival looked at all the others.
+    MOST_SECONDS = 2.0
 
     async def test_lanes_that_alternate_do_not_hold_up_the_loop(
         self, clock: ManualClock
