@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -135,6 +135,41 @@ class OnBreaker(Protocol):
 
     def __call__(self, change: BreakerChange) -> None:
         """Hear of one move; must not fail and must not wait."""
+        ...
+
+
+class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Be what an operator changed of a vendor; None = as the settings say."""
+
+    enabled: bool | None = None
+    priority: int | None = None
+
+
+class OverridesError(Exception):
+    """Say that what operators changed cannot be read or kept, and why."""
+
+
+class Overrides(Protocol):
+    """Keep what operators changed, over restarts."""
+
+    def load(self) -> Mapping[str, Override]:
+        """
+        Return what was changed, by vendor.
+
+        Raises:
+            OverridesError: It cannot be read.
+
+        """
+        ...
+
+    def save(self, overrides: Mapping[str, Override]) -> None:
+        """
+        Keep what was changed instead of what was kept before.
+
+        Raises:
+            OverridesError: It is not kept.
+
+        """
         ...
 
 

@@ -9,24 +9,36 @@ from typing import Final, NamedTuple, final
 
 import msgspec
 
-_KEPT: Final = 128
-_HALF_LIFE_CALLS: Final = 12.0
-_HALF_LIFE_SECONDS: Final = 300.0
-"""A call counts half as much after so many others, and again after so long."""
-LEAST_SAMPLES: Final = 3.0
-"""With less weight than this nobody is judged."""
+_KEPT: Final = 48
+"""Older calls count for next to nothing."""
+_HALF_LIFE_CALLS: Final = 6.0
+_HALF_LIFE_SECONDS: Final = 600.0
+"""
+A call counts half as much after so many others, and again after so long.
+
+So the latest six calls outweigh all before them: a vendor that becomes slow, or quick
+again, is known to be so after six.
+"""
+LEAST_SAMPLES: Final = 3.5
+"""
+With less weight than this nobody is judged: five calls in quick succession have it.
+
+The breaker judges five failures in a row; the score shall not be hastier.
+"""
+_SILENCE_SECONDS: Final = 2.5
+"""A failure that took so long tells how slow the vendor is; a quick one does not."""
 
 
 class _Call(NamedTuple):
     at_seconds: float
     ok: bool
-    seconds: float
+    seconds: float | None
 
 
 class _Answer(NamedTuple):
     at_seconds: float
-    completeness: float
-    soundness: float
+    completeness: float | None
+    soundness: float | None
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,19 +50,26 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """Share of calls that succeeded; None if there is none to tell by."""
     p50_seconds: float | None = None
     p95_seconds: float | None = None
-    """Of calls that succeeded, or took all their time."""
+    """Of calls that were answered, or took long and were not."""
     completeness: float | None = None
     """Share of the bars that were asked for and are due, that came."""
     soundness: float | None = None
     """Share of the rows that came, that were no rubbish."""
+    answers: float = 0.0
+    """Weight of the answers that the last two rest on."""
     last_success_ns: int | None = None
     last_failure_ns: int | None = None
     last_failure: str = ""
 
     @property
     def judged(self) -> bool:
-        """Return whether there is enough to judge by."""
+        """Return whether there were enough calls to judge by."""
         return self.samples >= LEAST_SAMPLES
+
+    @property
+    def read(self) -> bool:
+        """Return whether there were enough answers to judge by."""
+        return self.judged and self.answers >= LEAST_SAMPLES
 
 
 @final
@@ -64,46 +83,53 @@ class Health:
         self._last_success_ns: int | None = None
         self._last_failure_ns: int | None = None
         self._last_failure = ""
+        self.asked_at_seconds: float | None = None
+        """When it was called last, however that ended; None = never."""
+
+    def asked(self, now_seconds: float) -> None:
+        """Hear of a call that says nothing, or of one that is about to leave."""
+        self.asked_at_seconds = now_seconds
 
     def succeeded(self, now_seconds: float, wall_ns: int, seconds: float) -> None:
         """Hear of a call that was answered as it should."""
-        self._calls.append(_Call(now_seconds, True, seconds))
+        self.asked(now_seconds)
+        self._calls.append(_Call(now_seconds, ok=True, seconds=seconds))
         self._last_success_ns = wall_ns
 
     def failed(
         self, now_seconds: float, wall_ns: int, seconds: float, reason: str
     ) -> None:
         """Hear of a call that the vendor failed."""
-        self._calls.append(_Call(now_seconds, False, seconds))
+        self.asked(now_seconds)
+        slow = seconds if seconds >= _SILENCE_SECONDS else None
+        self._calls.append(_Call(now_seconds, ok=False, seconds=slow))
         self._last_failure_ns, self._last_failure = wall_ns, reason
 
-    def gave(self, now_seconds: float, completeness: float, soundness: float) -> None:
-        """Hear what was in an answer, each from 0 to 1."""
+    def gave(
+        self, now_seconds: float, completeness: float | None, soundness: float | None
+    ) -> None:
+        """Hear what was in an answer, each from 0 to 1, or None if nobody can know."""
         self._answers.append(_Answer(now_seconds, completeness, soundness))
-
-    @property
-    def asked_at_seconds(self) -> float | None:
-        """Return when it was called last; None = never."""
-        return self._calls[-1].at_seconds if self._calls else None
 
     def view(self, now_seconds: float) -> HealthView:
         """Return how it has done."""
         calls = [
-            (_weight(i, now_seconds - c.at_seconds), c)
-            for i, c in enumerate(reversed(self._calls))
+            (_weight(later, now_seconds - call.at_seconds), call)
+            for later, call in enumerate(reversed(self._calls))
         ]
         answers = [
-            (_weight(i, now_seconds - a.at_seconds), a)
-            for i, a in enumerate(reversed(self._answers))
+            (_weight(later, now_seconds - answer.at_seconds), answer)
+            for later, answer in enumerate(reversed(self._answers))
         ]
-        times = [(c.seconds, weight) for weight, c in calls]
+        times = [(c.seconds, weight) for weight, c in calls if c.seconds is not None]
         return HealthView(
             samples=sum(weight for weight, _ in calls),
-            success=_mean([(float(c.ok), weight) for weight, c in calls]),
+            success=_mean([(float(call.ok), weight) for weight, call in calls]),
             p50_seconds=_quantile(times, 0.5),
             p95_seconds=_quantile(times, 0.95),
             completeness=_mean([(a.completeness, weight) for weight, a in answers]),
             soundness=_mean([(a.soundness, weight) for weight, a in answers]),
+            answers=sum(weight for weight, _ in answers),
             last_success_ns=self._last_success_ns,
             last_failure_ns=self._last_failure_ns,
             last_failure=self._last_failure,
@@ -114,9 +140,13 @@ def _weight(later: int, ago_seconds: float) -> float:
     return exp2(-later / _HALF_LIFE_CALLS - max(ago_seconds, 0) / _HALF_LIFE_SECONDS)
 
 
-def _mean(pairs: Sequence[tuple[float, float]]) -> float | None:
-    total = sum(weight for _, weight in pairs)
-    return sum(value * weight for value, weight in pairs) / total if total else None
+def _mean(pairs: Sequence[tuple[float | None, float]]) -> float | None:
+    known = [(value, weight) for value, weight in pairs if value is not None]
+    total = sum(weight for _, weight in known)
+    if not total:
+        return None
+    # Rounding must not make more than the whole of it.
+    return min(sum(value * weight for value, weight in known) / total, 1.0)
 
 
 def _quantile(pairs: Sequence[tuple[float, float]], share: float) -> float | None:
@@ -125,4 +155,5 @@ def _quantile(pairs: Sequence[tuple[float, float]], share: float) -> float | Non
         reached += weight
         if reached >= share * total:
             return value
-    return None
+    # Only if there are none, or if adding up in another order made a little less.
+    return max((value for value, _ in pairs), default=None)
