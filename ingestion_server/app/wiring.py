@@ -27,7 +27,7 @@ from ingestion_server.app.settings import Settings
 from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.calendars import ComputedCalendars
 from ingestion_server.ingest.calling import Exchange
-from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.candidates import Vendor, kinds_served
 from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.ranking import Ranking
@@ -134,6 +134,10 @@ async def joined(
             clock,
             (events, *on_breaker),
         )
+        for provider in providers:
+            for kind in kinds_served(provider):
+                # So that looking at what was never called makes no difference.
+                breakers.for_key(provider.name, kind)
         standings = Standings(clock)
         hooks = (standings, *hooks)
         workshop = _Workshop(

@@ -64,6 +64,15 @@ def kind_of(instrument: Instrument) -> str:
     return f"bars:{instrument.asset_class}"
 
 
+def kinds_served(provider: Provider) -> frozenset[str]:
+    """Return the kinds of data that a vendor serves as it is."""
+    return frozenset(
+        f"bars:{asset_class}"
+        for capability in provider.capabilities
+        for asset_class in capability.asset_classes
+    )
+
+
 def names_unit(vendor: Vendor, instrument: Instrument) -> bool:
     """Tell whether a vendor names the unit of an instrument's prices."""
     return vendor.provider.names_unit(instrument)

@@ -15,7 +15,7 @@ from ingestion_server.domain.errors import (
     Violation,
 )
 from ingestion_server.domain.interval import SECOND_NS
-from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.candidates import Vendor, kinds_served
 from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ports.clock import Clock
@@ -162,10 +162,13 @@ class Roster(Directory):
                 f"{name} was not changed, because a restart would forget it: {error}"
             ) from error
         self._overrides = changed
+        before = self._report(member)
         self._apply()
-        if new != old:
-            self._events.add(EventKind.UPDATED, name, _told(new))
-        return self._report(member)
+        after = self._report(member)
+        told = _told(before, after)
+        if told:
+            self._events.add(EventKind.UPDATED, name, told)
+        return after
 
     def _check(
         self, member: Member, *, enabled: bool | None, priority: int | None
@@ -242,13 +245,9 @@ class Roster(Directory):
         )
 
     def _kinds(self, provider: Provider) -> Iterable[str]:
-        served = {
-            f"bars:{asset_class}"
-            for capability in provider.capabilities
-            for asset_class in capability.asset_classes
-        }
         asked = self._standings.kinds(provider.name)
-        return sorted({*served, *asked, *self._breakers_of(provider.name)})
+        known = self._breakers_of(provider.name)
+        return sorted({*kinds_served(provider), *asked, *known})
 
     def _health(self, provider: Provider, kind: str, quota: Quota | None) -> Health:
         view = self._standings.view(provider.name, kind)
@@ -288,10 +287,14 @@ class Roster(Directory):
         return self._clock.now_ns() + round(ahead * SECOND_NS)
 
 
-def _told(override: Override) -> str:
+def _told(before: ProviderReport, after: ProviderReport) -> str:
+    """Say what an operator changed; empty if all is as it was."""
     said = []
-    if override.enabled is not None:
-        said.append("switched on" if override.enabled else "switched off")
-    if override.priority is not None:
-        said.append(f"priority {override.priority}")
-    return "by an operator: " + ", ".join(said)
+    if before.enabled is not after.enabled:
+        said.append("switched on" if after.enabled else "switched off")
+    if (before.priority, before.priority_configured) != (
+        after.priority,
+        after.priority_configured,
+    ):
+        said.append(f"priority {after.priority}")
+    return f"by an operator: {', '.join(said)}" if said else ""

@@ -141,7 +141,7 @@ async def test_who_is_switched_off_or_not_named_is_left_out() -> None:
     assert [(each.provider, each.excluded_reason) for each in route] == [
         (ZENITH, ""),
         (ACME, "CAPABILITY_MISSING: the request does not name it"),
-        ("retired", "CAPABILITY_MISSING: is switched off by settings"),
+        ("retired", "CAPABILITY_MISSING: is switched off"),
     ]
 
 
