@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
 
@@ -26,6 +27,9 @@ from ingestion_server.quota.faults import Fault, faults
 
 _PLACE: Final = re.compile(r"(\w+)(?:\[(\d+)\])?(?:\.(.*))?", re.DOTALL)
 """What a path is made of: the budget's part, which of several, and what of that."""
+
+_ANY: Final = "*"
+"""Stands for every endpoint without a weight of its own."""
 
 
 def budget_of(settings: Settings, provider: Provider, plan_name: str) -> Budget:
@@ -50,7 +54,13 @@ def _problems(
     declared = provider.plans[plan]
     budget = _merged(provider, declared, chosen)
     above = f"providers.{provider.name}.budget"
+    unknown = dict(_unknown_endpoints(provider, chosen))
+    for path, meant in unknown.items():
+        origin = settings.origin(f"{above}.weights")
+        yield f"{above}.{path} ({origin}): unknown endpoint; {meant}"
     for fault in _faults(provider, budget):
+        if fault.path in unknown:
+            continue
         part, value = _found(budget, fault.path)
         if getattr(chosen, part) is not None:
             yield (
@@ -64,6 +74,22 @@ def _problems(
             yield (
                 f"{key} ({settings.origin(key)}): does not fit {fault.path} of plan "
                 f"{plan!r}: expected {fault.expected}, got {quoted(value)}"
+            )
+
+
+def _unknown_endpoints(
+    provider: Provider, chosen: BudgetSettings
+) -> Iterator[tuple[str, str]]:
+    """Yield the paths of weights that no call would have, and what may be meant."""
+    known = {name.casefold(): name for name in (*sorted(provider.endpoints), _ANY)}
+    for name in chosen.weights or ():
+        if name not in known.values():
+            alike = get_close_matches(name.casefold(), known, n=1)
+            yield (
+                f"weights.{name}",
+                f"did you mean {known[alike[0]]}?"
+                if alike
+                else f"expected one of {', '.join(known.values())}",
             )
 
 

@@ -230,7 +230,9 @@ async def _transport(
             limits=TransportLimits(
                 body_bytes=limits.body_bytes,
                 connections=limits.connections,
-                connections_per_host=limits.connections_per_host,
+                # A simulator is one host that stands for those of all vendors.
+                connections_per_host=limits.connections_per_host
+                * (len(providers) if sandbox_url else 1),
             ),
             rebase=sandbox_url or None,
             redactor=redactor,
@@ -340,12 +342,22 @@ def _ledger(
             terms=Terms(
                 interactive_share=settings.quota.interactive_share,
                 call_seconds=settings.transport.call_seconds,
+                most_under_way=_most_under_way(settings, providers),
             ),
             place=place,
             listeners=on_alert,
         )
     except JournalError as error:
         raise OSError(str(error)) from error
+
+
+def _most_under_way(settings: Settings, providers: Sequence[Provider]) -> int:
+    """Return for how many calls of one vendor there is always a connection."""
+    limits = settings.transport
+    enabled = [each for each in providers if settings.providers.of(each.name).enabled]
+    # At least one: with fewer connections than vendors, some calls wait after all.
+    share = max(1, limits.connections // max(1, len(enabled)))
+    return min(limits.connections_per_host, share)
 
 
 @asynccontextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from rich import box
@@ -48,8 +49,11 @@ _COLUMNS: Final = (
     "rate",
     "runs out",
 )
-_PROVIDER, _PLAN, _BAR = 0, 1, 3
+_PROVIDER, _PLAN, _WINDOW, _BAR, _USED_OF, _RESETS, _RATE, _RUNS_OUT = range(8)
 """Places of columns."""
+_WITHOUT_PLAN: Final = (_PROVIDER, *range(_WINDOW, len(_COLUMNS)))
+_LEFT_OUT: Final = (_BAR, _RATE, _RESETS, _RUNS_OUT)
+"""What is left out first where there is no room; names and numbers never are."""
 _FIGURES: Final = {"used", "rate"}
 _ALERTS: Final = {
     "USED_80_PERCENT": "80 % used",
@@ -64,7 +68,7 @@ def drawn(quotas: Quotas, forecast: QuotaForecast, around: Frame) -> RenderableT
     now = around.now(quotas.as_of)
     parts: list[RenderableType] = []
     if quotas.windows:
-        parts += [_table(quotas, forecast, now, around.width), Text()]
+        parts += [*_tables(quotas, forecast, now, around.width), Text()]
         parts.append(Text(_legend(quotas.windows), "dim"))
     else:
         parts.append(Text("no vendor is metered"))
@@ -87,8 +91,7 @@ def alert_line(alert: QuotaAlert) -> str:
 def bar(window: QuotaWindow, cells: int) -> Text:
     """Draw how much of a limit is used, on its way, and kept for interactive calls."""
     if window.limit is None:
-        pace = f"own pace {window.own_limit}" if window.own_limit else "own pace"
-        return Text(pace, "dim")
+        return Text(_pace(window), "dim")
     # A vendor may allow nothing, and may have counted more than it allows.
     limit = max(window.limit, 1)
     taken = window.used + window.reserved
@@ -104,79 +107,130 @@ def bar(window: QuotaWindow, cells: int) -> Text:
     )
 
 
-def _table(quotas: Quotas, forecast: QuotaForecast, now: datetime, width: int) -> Table:
+def _pace(window: QuotaWindow) -> str:
+    """Tell what stands in place of a bar; empty if there is one."""
+    if window.limit is not None:
+        return ""
+    return f"own pace {window.own_limit}" if window.own_limit else "own pace"
+
+
+def _tables(
+    quotas: Quotas, forecast: QuotaForecast, now: datetime, width: int
+) -> Iterator[RenderableType]:
+    """Draw one table; on narrow paper one for each vendor, below its name and plan."""
     foreseen = {
         (each.window.provider, each.window.name): each for each in forecast.windows
     }
-    rows = [
-        _row(window, foreseen.get((window.provider, window.name)), now)
-        for window in quotas.windows
+    by_provider: dict[str, list[QuotaWindow]] = {}
+    for window in quotas.windows:
+        by_provider.setdefault(window.provider, []).append(window)
+    groups = [
+        [_row(each, foreseen.get((name, each.name)), now) for each in windows]
+        for name, windows in by_provider.items()
     ]
-    shown = list(range(len(_COLUMNS)))
-    if _room(rows, shown, width) < _SHORTEST_BAR:
-        shown.remove(_PLAN)
-    cells = min(max(_room(rows, shown, width), _SHORTEST_BAR), _LONGEST_BAR)
-    _name_once(rows, with_plan=_PLAN not in shown)
-    for window, row in zip(quotas.windows, rows, strict=True):
-        row[_BAR] = bar(window, cells)
 
+    for shown in (range(len(_COLUMNS)), _WITHOUT_PLAN):
+        named = [_named_once(group, shown) for group in groups]
+        widths = _widths(chain(*named), shown, width)
+        if widths:
+            yield _table(chain(*by_provider.values()), chain(*named), widths)
+            return
+
+    narrow = list(range(_WINDOW, len(_COLUMNS)))
+    widths = _widths(chain(*groups), narrow, width)
+    for place in _LEFT_OUT:
+        if not widths:
+            narrow.remove(place)
+            widths = _widths(chain(*groups), narrow, width)
+    # Even that may be too much, and is folded then.
+    widths = widths or dict.fromkeys(narrow)
+    for windows, group in zip(by_provider.values(), groups, strict=True):
+        if group is not groups[0]:
+            yield Text()
+        provider, plan, *_ = group[0]
+        yield Text.assemble(provider, " ", (plan.plain, "dim"))
+        yield _table(windows, group, widths)
+
+
+def _table(
+    windows: Iterable[QuotaWindow],
+    rows: Iterable[Sequence[Text]],
+    widths: Mapping[int, int | None],
+) -> Table:
+    """Draw those columns that have a width, at least so wide."""
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         padding=(0, _GAP - 1, 0, 0),
     )
-    for place in shown:
+    for place, least in widths.items():
         table.add_column(
             _COLUMNS[place],
             # Names may be folded on paper that is too narrow even so.
             no_wrap=place >= _BAR,
             overflow="fold",
-            min_width=cells if place == _BAR else None,
+            min_width=least,
             justify="right" if _COLUMNS[place] in _FIGURES else "left",
         )
-    for row in rows:
-        table.add_row(*(row[place] for place in shown))
+    for window, row in zip(windows, rows, strict=True):
+        cells = {place: row[place] for place in widths}
+        if _BAR in widths:
+            cells[_BAR] = bar(window, widths[_BAR] or _SHORTEST_BAR)
+        table.add_row(*cells.values())
     return table
 
 
-def _room(rows: Sequence[Sequence[Text]], shown: Sequence[int], width: int) -> int:
-    """Return what the other columns leave for the bar."""
-    widest = (
-        max(len(_COLUMNS[place]), *(cell_len(row[place].plain) for row in rows))
-        for place in shown
-    )
-    return width - sum(widest) - _GAP * (len(shown) - 1)
+def _widths(
+    rows: Iterable[Sequence[Text]], shown: Sequence[int], width: int
+) -> dict[int, int | None]:
+    """Return how wide columns are, the bar as it fits; nothing where they do not."""
+    heads = [Text(name) for name in _COLUMNS]
+    cells = list(zip(heads, *rows, strict=True))
+    widths = {place: max(map(_widest, cells[place])) for place in shown}
+    if _BAR in widths:
+        widths[_BAR] = max(widths[_BAR], _SHORTEST_BAR)
+    room = width - sum(widths.values()) - _GAP * (len(widths) - 1)
+    if room < 0:
+        return {}
+    if _BAR in widths:
+        longest = max(widths[_BAR], _LONGEST_BAR)
+        widths[_BAR] = min(widths[_BAR] + room, longest)
+    return dict(widths)
 
 
-def _name_once(rows: Sequence[list[Text]], *, with_plan: bool) -> None:
-    """Name each vendor in its first row; its plan below, if it has no column."""
-    by_provider: dict[str, list[list[Text]]] = {}
-    for row in rows:
-        by_provider.setdefault(row[_PROVIDER].plain, []).append(row)
-    for first, *others in by_provider.values():
-        plan = Text(first[_PLAN].plain, "dim")
-        for row in others:
-            row[_PROVIDER], row[_PLAN] = Text(), Text()
-        if with_plan and others:
-            others[0][_PROVIDER] = plan
-        elif with_plan:
-            first[_PROVIDER] = Text.assemble(first[_PROVIDER], "\n", plan)
+def _widest(cell: Text) -> int:
+    return max(map(cell_len, cell.plain.split("\n")))
+
+
+def _named_once(
+    rows: Sequence[Sequence[Text]], shown: Sequence[int]
+) -> list[list[Text]]:
+    """Name a vendor in its first row; its plan below, if it has no column."""
+    first, *others = [[*row] for row in rows]
+    plan = Text(first[_PLAN].plain, "dim")
+    for row in others:
+        row[_PROVIDER], row[_PLAN] = Text(), Text()
+    if _PLAN not in shown and others:
+        others[0][_PROVIDER] = plan
+    elif _PLAN not in shown:
+        first[_PROVIDER] = Text.assemble(first[_PROVIDER], "\n", plan)
+    return [first, *others]
 
 
 def _row(
     window: QuotaWindow, forecast: WindowForecast | None, now: datetime
 ) -> list[Text]:
-    """Write the cells of a window, but for its bar."""
+    """Write the cells of a window; where its bar will be, what stands in its place."""
     return [
         Text(window.provider, "bold"),
         Text(window.plan),
         Text(window.name),
-        Text(),
+        Text(_pace(window)),
         _used(window),
         Text("" if window.resets_at is None else until(window.resets_at, now)),
         Text("" if forecast is None else _rate(forecast.rate_per_second)),
-        _runs_out(forecast, now),
+        _runs_out(window, forecast, now),
     ]
 
 
@@ -201,12 +255,23 @@ def _count(number: int) -> str:
     return f"{number * scale // unit / scale:g}{name}"
 
 
-def _runs_out(forecast: WindowForecast | None, now: datetime) -> Text:
+def _runs_out(
+    window: QuotaWindow, forecast: WindowForecast | None, now: datetime
+) -> Text:
     if forecast is None:
         return Text()
     if forecast.exhausts_at is None:
         return Text("-", "dim")
+    if forecast.exhausts_at <= now and _remains(window):
+        # It was foreseen from older numbers than those beside it.
+        return Text()
     return Text(until(forecast.exhausts_at, now), "red")
+
+
+def _remains(window: QuotaWindow) -> bool:
+    if window.remaining is not None:
+        return window.remaining > 0
+    return (window.own_limit or 0) > window.used + window.reserved
 
 
 def _style(share: float) -> str:

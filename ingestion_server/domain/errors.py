@@ -264,8 +264,6 @@ class ProviderUnavailableError(ProviderError):
     trips_breaker = True
     silent: bool = False
     """Whether it took all the time it was given, and said nothing."""
-    never_left: bool = False
-    """Whether there was no connection, so that the vendor cannot have counted it."""
 
     @override
     def facts(self) -> dict[str, str]:

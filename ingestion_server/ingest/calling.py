@@ -91,8 +91,10 @@ class Exchange:
 
         async def wire(call: Call) -> HttpResponse:
             signed = self._provider.sign(call.request, self._credentials)
+            trip = call.heard.trip
+            trip.left = None  # from here on, only the transport can tell
             response = await self._transport.send(
-                signed, timeout_seconds=call.timeout_seconds
+                signed, timeout_seconds=call.timeout_seconds, trip=trip
             )
             call.heard.headers = response.headers
             self._provider.check(call.request, response)

@@ -9,14 +9,12 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from ingestion_server.domain.errors import (
-    BreakerOpenError,
     CostLimitError,
-    ProviderUnavailableError,
     QuotaExhaustedError,
 )
 from ingestion_server.policies.deadline import late
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.http import HttpResponse
+from ingestion_server.ports.http import HttpResponse, Trip
 from ingestion_server.ports.policy import Call, Heard, Policy, Send
 from ingestion_server.ports.quota import Debit, Quota
 
@@ -27,9 +25,9 @@ class Reserve(Policy):
     Reserve quota before each call, and know what it costs.
 
     What was reserved stays used, also if the call fails or is cancelled, since the
-    vendor may have counted it. Only a call that never left is refunded: one that the
-    breaker kept back, whose turn came too late or at too high a price, or for which
-    there was no connection.
+    vendor may have counted it. Only a call that surely never left is refunded: one
+    that the breaker kept back, whose turn came too late or at too high a price, or
+    that ended, however it did, before it had a connection.
     """
 
     def __init__(self, quota: Quota, clock: Clock) -> None:
@@ -98,20 +96,15 @@ class Reserve(Policy):
 
     async def _sent(self, call: Call, send: Send, debit: Debit) -> HttpResponse:
         """Send, and say when the call is over, or that it never left."""
-        heard = Heard()
+        # It is still here; from where that may change, the rest of the way says so.
+        heard = Heard(trip=Trip(left=False))
         try:
             response = await send(replace(call, heard=heard))
-        except BreakerOpenError:
-            self._take_back(call, debit)
-            raise
-        except ProviderUnavailableError as e:
-            if e.never_left:
+        except BaseException:
+            if heard.trip.left is False:
                 self._take_back(call, debit)
             else:
                 self._arrived(call, debit, heard)
-            raise
-        except BaseException:
-            self._arrived(call, debit, heard)
             raise
         self._arrived(call, debit, heard)
         return response

@@ -51,6 +51,13 @@ class HttpResponse(msgspec.Struct, frozen=True):
     """Where it came from after redirects, with secrets blanked."""
 
 
+class Trip(msgspec.Struct):
+    """Be what is known of how far one call came; it changes."""
+
+    left: bool | None = None
+    """Whether any of it may have left this machine; None = nobody can tell."""
+
+
 class Transport(Protocol):
     """
     Carry one exchange over the network, or answer from a recording.
@@ -61,9 +68,18 @@ class Transport(Protocol):
     """
 
     async def send(
-        self, request: HttpRequest, *, timeout_seconds: float
+        self,
+        request: HttpRequest,
+        *,
+        timeout_seconds: float,
+        trip: Trip | None = None,
     ) -> HttpResponse:
-        """Send a signed request and read its answer."""
+        """
+        Send a signed request and read its answer.
+
+        Whoever can tell how far it came keeps ``trip`` up to date, since that is read
+        however this ends, cancelled included. In doubt the call has left.
+        """
         ...
 
     def as_of_ns(self, request: HttpRequest) -> int | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.quota import Lane
 
 LONGEST_QUOTA_WAIT_SECONDS = 0.25
@@ -26,10 +26,12 @@ class CallTally(msgspec.Struct):
 
 
 class Heard(msgspec.Struct):
-    """Be what the answer to one call told beside its body; it changes."""
+    """Be what is known of one call beside the body of its answer; it changes."""
 
     headers: Mapping[str, str] = {}
     """Also those of an answer that is a complaint; names in lower case."""
+    trip: Trip = msgspec.field(default_factory=Trip)
+    """How far it came."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -52,7 +54,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 Send = Callable[[Call], Awaitable[HttpResponse]]
-"""Do the rest of the way; the last one is the transport."""
+"""Do the rest of the way; the last one is the transport, and minds the trip."""
 
 
 class Policy(Protocol):

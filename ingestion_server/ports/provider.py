@@ -122,6 +122,16 @@ class Provider(Protocol):
         ...
 
     @property
+    def endpoints(self) -> frozenset[str]:
+        """
+        Return all that a budget may give a weight.
+
+        These are the features of all requests, a greeting's included, and their parts
+        before ``:``, such as ``chart:1d`` and ``chart``.
+        """
+        ...
+
+    @property
     def capabilities(self) -> Sequence[Capability]:
         """Return what is served natively."""
         ...

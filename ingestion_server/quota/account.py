@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +13,7 @@ from typing import Final, final
 from typing_extensions import override
 
 from ingestion_server.domain.errors import QuotaExhaustedError
-from ingestion_server.ports.budget import Budget, Scope
+from ingestion_server.ports.budget import Budget, Counts, Scope
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Debit, Lane, Quota
 from ingestion_server.quota import told
@@ -22,14 +24,21 @@ from ingestion_server.quota.history import History
 from ingestion_server.quota.instant import Instant, Timekeeper
 from ingestion_server.quota.journal import Journal
 from ingestion_server.quota.line import Line, Slot, counts_in
+from ingestion_server.quota.meter import State
 from ingestion_server.quota.rolling_meter import MARGIN_SECONDS
 from ingestion_server.quota.scribe import Place, Scribe
 from ingestion_server.quota.spend import SpendBook
-from ingestion_server.quota.waiting import Queue
+from ingestion_server.quota.waiting import CONNECTIONS, Queue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 OF_KEY: Final = frozenset({Scope.KEY, Scope.CONNECTION})
 """What another key does not use up."""
+_MOST_EXTRA_UNITS: Final = 1_000_000
+"""No header makes a call cost more, where no window of units says what is too much."""
+_REPEAT_SECONDS: Final = 60.0
+"""How often the same nonsense of a vendor is told to the log, at most."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 @final
@@ -54,6 +63,7 @@ class Account(Quota):
         journal: Journal,
         on_tell: Callable[[Tell], None],
         cooldown: Cooldown = Cooldown(),  # noqa: B008 -- frozen
+        most_under_way: int = sys.maxsize,
     ) -> None:
         """
         Set up.
@@ -68,6 +78,9 @@ class Account(Quota):
             journal: is written to before a call leaves.
             on_tell: hears what an operator should know.
             cooldown: how long to leave the vendor alone if it does not say.
+            most_under_way: how many calls may be under way at a time: those for
+                which there are connections, since one that waits for a connection
+                falls out of a short window before it has left.
 
         """
         self.provider = provider
@@ -90,11 +103,22 @@ class Account(Quota):
         self._judged = budget.published or budget.configured
         self._number = 0
         self._open: dict[int, Debit] = {}
+        self._most_under_way = most_under_way
         self._changes = 0
+        # Whom a refusal is about that names none of our windows.
+        self._key_is_metered = any(line.window.scope is Scope.KEY for line in lines)
+        # Windows of other plans, by whether they are the key's.
+        self._parked: dict[bool, Sequence[State]] = {False: (), True: ()}
+        self._nonsense_until = -math.inf
         self.closure = Closure(cooldown)
         self._alarm = Alarm(provider, lines, on_tell)
         self._queue = Queue(
-            self._slots, self.closure, clock=clock, time=time, refuse=self._refusal
+            self._slots,
+            self.closure,
+            clock=clock,
+            time=time,
+            is_free=lambda: len(self._open) < most_under_way,
+            refuse=self._refusal,
         )
 
     @override
@@ -106,21 +130,24 @@ class Account(Quota):
 
         Raises:
             QuotaExhaustedError: At once, if the wait would be longer; or later, if
-                the vendor is heard to refuse calls meanwhile. It names the window
-                and tells when the call would have its turn.
+                the vendor is heard to refuse calls meanwhile, or if too many calls
+                were under way all the time. It names the window, or "connections",
+                and tells when the call would have its turn, or may be tried again.
             LedgerUnavailableError: The call could not be written down.
 
         """
         now = self._time.now()
         units = self.budget.weight(endpoint)
         if (
-            self._queue.lets_pass(lane)
+            len(self._open) < self._most_under_way
+            and self._queue.lets_pass(lane)
             and not self.closure.holds(now)
             and fits(self._slots[lane], units, now)
         ):
             debit = self._debit(lane, units, now)
-            self._queue.passed()
+            self._queue.passed(lane, units, now)
             return debit
+        self.relax(now)
         return await self._queue.wait(
             lane, units, now, longest_seconds=longest_wait_seconds, grant=self._debit
         )
@@ -136,7 +163,7 @@ class Account(Quota):
         self.spend.take_back(debit.units, debit.at_ns)
         if self._durable:
             self._scribe.refund(debit.number, debit.units, now)
-        self._queue.changed()
+        self._queue.gone()
 
     @override
     def arrived(self, debit: Debit, headers: Mapping[str, str]) -> Decimal:
@@ -176,6 +203,7 @@ class Account(Quota):
         # As we counted, before the vendor is believed.
         used = named.used(now) if named is not None else 0
         full_until = named.full_until(now) if named is not None else now.seconds
+        of_key = self._key_is_metered if named is None else named.window.scope in OF_KEY
         if retry_after_seconds is not None and retry_after_seconds > 0:
             until = now.seconds + retry_after_seconds + MARGIN_SECONDS
         elif named is not None:
@@ -183,10 +211,10 @@ class Account(Quota):
         elif closed:
             return
         else:
-            until = self.closure.cooldown_ends(now)
+            until = self.closure.cooldown_ends(now, of_key=of_key)
         if not closed and self._judged and self.lines:
             self._alarm.violated(self.plan, window, named, used)
-        self._close(until, window, now)
+        self._close(until, window, now, of_key=of_key)
         # A refusal is rare, and must not be forgotten.
         self.save(now)
 
@@ -227,6 +255,16 @@ class Account(Quota):
         """Hear where in the journal this is written down."""
         self._scribe.place = place
 
+    def park(self, states: Sequence[State], *, of_key: bool) -> None:
+        """Hear what is known of windows that the budget does not have, to keep it."""
+        self._parked[of_key] = states
+
+    def relax(self, now: Instant) -> None:
+        """Believe declared limits again where the vendor has stopped telling less."""
+        if any([line.relax(now) for line in self.lines]):  # noqa: C419 - each must
+            self._changes += 1
+            self._queue.changed()
+
     @property
     def closed(self) -> Turn | None:
         """Return until when the vendor wants to be left alone, if it does."""
@@ -254,13 +292,12 @@ class Account(Quota):
         return {
             "spend": self.spend.dump(),
             "history": self.history.dump(),
-            "closure": self.closure.dump(),
-            "lines": self._dumped(of_key=False),
+            **self._dumped(of_key=False),
         }
 
     def dump_of_key(self) -> dict[str, object]:
         """Return what concerns the key."""
-        return {"lines": self._dumped(of_key=True)}
+        return self._dumped(of_key=True)
 
     def save(self, now: Instant) -> bool:
         """Sum up what was written down, and return whether that worked."""
@@ -268,9 +305,13 @@ class Account(Quota):
 
     def _dumped(self, *, of_key: bool) -> dict[str, object]:
         return {
-            line.window.name: line.dump()
-            for line in self.lines
-            if (line.window.scope in OF_KEY) is of_key
+            "closure": self.closure.dump(of_key=of_key),
+            "lines": [
+                line.dump()
+                for line in self.lines
+                if (line.window.scope in OF_KEY) is of_key
+            ],
+            "parked": self._parked[of_key],
         }
 
     def _debit(self, lane: Lane, units: int, now: Instant) -> Debit:
@@ -303,7 +344,7 @@ class Account(Quota):
         news, price = False, Decimal(0)
         cost = told.units(self.budget, headers)
         if cost is not None and cost > debit.units:
-            extra = cost - debit.units
+            extra = self._believed(cost - debit.units, now)
             for slot in self._slots[debit.lane]:
                 if slot.by_units:
                     slot.meter.debit(None, extra, now)
@@ -315,7 +356,7 @@ class Account(Quota):
                 each for each in self.lines if each.window.name == reading.window
             )
             if reading.limit is not None:
-                news |= line.lower(reading.limit)
+                news |= line.lower(reading.limit, now)
             if reading.remaining is not None:
                 news |= self._fill(line, reading, debit, now)
         if news:
@@ -324,6 +365,27 @@ class Account(Quota):
             self._queue.changed()
             self.save(now)
         return price
+
+    def _believed(self, extra: int, now: Instant) -> int:
+        """Return what a call may have cost more than was thought; not nonsense."""
+        most = min(
+            (
+                line.window.limit
+                for line in self.lines
+                if line.window.counts is Counts.UNITS
+            ),
+            default=_MOST_EXTRA_UNITS,
+        )
+        if extra > most and now.seconds >= self._nonsense_until:
+            self._nonsense_until = now.seconds + _REPEAT_SECONDS
+            _log.warning(
+                "%s says that a call cost %d units more than was thought; counted as "
+                "%d more",
+                self.provider,
+                extra,
+                most,
+            )
+        return min(extra, most)
 
     def _fill(
         self, line: Line, reading: told.Reading, debit: Debit, now: Instant
@@ -339,19 +401,31 @@ class Account(Quota):
             line.fill(used + self.under_way(line.slots[0]), now)
             if not reading.remaining and reading.resets_in_seconds:
                 until = now.seconds + reading.resets_in_seconds + MARGIN_SECONDS
-                self._close(until, line.window.name, now)
+                of_key = line.window.scope in OF_KEY
+                self._close(until, line.window.name, now, of_key=of_key)
             return True
         return False
 
-    def _close(self, until_seconds: float, window: str, now: Instant) -> None:
+    def _close(
+        self, until_seconds: float, window: str, now: Instant, *, of_key: bool
+    ) -> None:
         """Let nothing leave until then."""
-        if self.closure.extend(until_seconds, window, now):
+        if self.closure.extend(until_seconds, window, now, of_key=of_key):
             self._changes += 1
             self._queue.dismiss(now)
             self._queue.changed()
 
     def _refusal(self, turn: Turn, units: int, now: Instant) -> QuotaExhaustedError:
         seconds = turn.at_seconds - now.seconds
+        if turn.window == CONNECTIONS:
+            return QuotaExhaustedError(
+                f"no connection to {self.provider} came free in time: "
+                f"{len(self._open)} calls are under way, the most at a time; try "
+                f"again in {seconds:.3g} seconds",
+                provider=self.provider,
+                window=CONNECTIONS,
+                retry_after_seconds=seconds,
+            )
         line = next(
             (each for each in self.lines if each.window.name == turn.window), None
         )

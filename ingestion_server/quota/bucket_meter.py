@@ -74,7 +74,7 @@ class BucketMeter(Meter):
 
     @limit.setter
     def limit(self, limit: int) -> None:
-        """Hold fewer; as many are missing as were, but never more than all."""
+        """Hold others; as many are missing as were, but never more than all."""
         if math.isfinite(self._full_before):
             lacking = (self._full_before - self._summed_at) * self._limit / limit
             self._full_before = self._summed_at + min(lacking, self._seconds)

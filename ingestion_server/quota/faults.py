@@ -35,6 +35,8 @@ LONGEST_SECONDS: Final = 400 * 86_400.0
 """No vendor meters more than a year; a longer window would outlive what is kept."""
 MOST_UNITS: Final = 10**12
 """What databases and counters hold with room to spare."""
+MOST_UNITS_PER_CALL: Final = 1_000_000
+"""Of as many calls as ever a window holds, the sum can still be written down."""
 MOST_USD: Final = 1_000_000
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -160,6 +162,8 @@ def _of_weights(budget: Budget) -> Iterator[Fault]:
                 path,
                 f"an integer ≤ {tightest.limit}, the limit of window {tightest.name!r}",
             )
+        elif weight > MOST_UNITS_PER_CALL:
+            yield Fault(path, f"an integer ≤ {MOST_UNITS_PER_CALL}")
 
 
 def _of_allowance(budget: Budget) -> Iterator[Fault]:

@@ -51,13 +51,42 @@ create table session (boot text not null, anchor_ns integer not null) strict;
 """
 
 
+def connected(path: Path, *, wait_seconds: float) -> sqlite3.Connection:
+    """Open a file that is there; never make one."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=wait_seconds,
+    )
+
+
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps what it has not yet put into a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def on_disk(path: Path) -> list[tuple[int, int] | None]:
+    """Tell a file and its log from any others that are put in their place."""
+    found: list[tuple[int, int] | None] = []
+    for each in (path, log_of(path)):
+        try:
+            stat = each.stat()
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((stat.st_dev, stat.st_ino))
+    return found
+
+
 def create(path: Path) -> None:
     """
     Put an empty ledger in its place, wholly or not at all.
 
     So a file that is there and empty was emptied by somebody: that is no new one.
     """
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     if log.exists() and log.stat().st_size:
         raise JournalError(
             f"{path} is gone, but {log.name} is there: what was used of today's quota "

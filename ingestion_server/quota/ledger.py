@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +17,7 @@ from typing_extensions import override
 
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.ports import quota as port
-from ingestion_server.ports.budget import Budget
+from ingestion_server.ports.budget import Budget, Window
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import (
     AccountUse,
@@ -27,11 +28,11 @@ from ingestion_server.ports.quota import (
     PlannedForecast,
     WindowForecast,
 )
-from ingestion_server.quota.account import OF_KEY, Account
+from ingestion_server.quota.account import Account
 from ingestion_server.quota.alarm import Tell
 from ingestion_server.quota.closure import Cooldown
 from ingestion_server.quota.foresight import Foresight
-from ingestion_server.quota.instant import Timekeeper
+from ingestion_server.quota.instant import Instant, Timekeeper
 from ingestion_server.quota.journal import (
     JournalError,
     NoJournal,
@@ -69,6 +70,8 @@ class Terms(msgspec.Struct, frozen=True):
     call_seconds: float = CALL_SECONDS
     """How long a call may be under way."""
     cooldown: Cooldown = Cooldown()
+    most_under_way: int = sys.maxsize
+    """How many calls of one vendor may be under way at a time."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -128,6 +131,8 @@ class Ledger(port.Ledger):
             self.accounts = {
                 setup.provider: self._account(setup, place) for setup in setups
             }
+            if self._file is not None:
+                self._file.hurry()
         except BaseException:
             self.close()
             raise
@@ -137,11 +142,15 @@ class Ledger(port.Ledger):
         """Keep the file in order until the block ends, and close it."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                keeper = tasks.create_task(self._keep(), name="ledger")
+                keepers = [
+                    tasks.create_task(self._keep(), name="ledger"),
+                    tasks.create_task(self._watch(), name="ledger file"),
+                ]
                 try:
                     yield
                 finally:
-                    keeper.cancel()
+                    for keeper in keepers:
+                        keeper.cancel()
         finally:
             self.save()
             if self._file is not None:
@@ -158,19 +167,23 @@ class Ledger(port.Ledger):
         now = self._time.now()
         for name, account in self.accounts.items():
             changes = account.changes
-            if self._saved.get(name) != changes and account.save(now):
-                self._saved[name] = changes
+            try:
+                if self._saved.get(name) != changes and account.save(now):
+                    self._saved[name] = changes
+            except Exception:
+                # Each call is written down by itself, so a bug here costs no more.
+                _logger.exception("%s: what was used cannot be summed up", name)
 
     @override
     def uses(self) -> Sequence[AccountUse]:
         """Return the state of each vendor's budget."""
-        now = self._time.now()
+        now = self._relaxed()
         return [account_use(account, now) for account in self.accounts.values()]
 
     @override
     def forecasts(self) -> Sequence[WindowForecast]:
         """Return when each window runs out."""
-        now = self._time.now()
+        now = self._relaxed()
         return [
             window_forecast(account, line, now)
             for account in self.accounts.values()
@@ -238,32 +251,28 @@ class Ledger(port.Ledger):
     def _account(self, setup: Setup, place: Place | None) -> Account:
         file = self._file if setup.kept else None
 
-        def lines(*, every: bool) -> list[Line]:
-            made = [
-                Line(
-                    window,
-                    interactive_share=self._terms.interactive_share,
-                    call_seconds=self._terms.call_seconds,
-                    heaviest=max(setup.budget.weights.values(), default=1),
-                )
-                for window in setup.budget.windows
-                if every or window.scope in OF_KEY
-            ]
-            for line in made:
-                if setup.budget.configured:
-                    line.origin = Origin.CONFIGURED
-            return made
+        def line_of(window: Window) -> Line:
+            line = Line(
+                window,
+                interactive_share=self._terms.interactive_share,
+                call_seconds=self._terms.call_seconds,
+                heaviest=max(setup.budget.weights.values(), default=1),
+            )
+            if setup.budget.configured:
+                line.origin = Origin.CONFIGURED
+            return line
 
         account = Account(
             setup.provider,
             setup.plan,
             setup.budget,
-            lines(every=True),
+            [line_of(window) for window in setup.budget.windows],
             clock=self._clock,
             time=self._time,
             journal=NoJournal() if file is None else file,
             on_tell=lambda tell: self._tell(setup.provider, tell),
             cooldown=self._terms.cooldown,
+            most_under_way=self._terms.most_under_way,
         )
         if file is not None and place is not None:
             try:
@@ -272,7 +281,7 @@ class Ledger(port.Ledger):
                     file.vendor(setup.provider, place.realm, setup.identity),
                     setup.identity,
                     journal=file,
-                    lines_of_key=lambda: lines(every=False),
+                    line_of=line_of,
                     now=self._time.now(),
                 )
             except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -305,11 +314,24 @@ class Ledger(port.Ledger):
                 # A listener's bug must not cost anybody an answer.
                 _logger.exception("a listener to alerts failed: %r", listener)
 
+    def _relaxed(self) -> Instant:
+        now = self._time.now()
+        for account in self.accounts.values():
+            account.relax(now)
+        return now
+
+    async def _watch(self) -> None:
+        """Notice that the file is not the one in its place any more."""
+        while self._file is not None:
+            await self._clock.sleep(_TICK_SECONDS)
+            await asyncio.to_thread(self._file.look)
+
     async def _keep(self) -> None:
         ticks = 0
         while True:
             await self._clock.sleep(_TICK_SECONDS)
             ticks += 1
+            self._relaxed()
             if ticks % _SAVE_TICKS == 0:
                 self.save()
             if self._file is not None and self._file.long:

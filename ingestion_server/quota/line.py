@@ -6,11 +6,18 @@ import math
 from typing import Final, NamedTuple, assert_never, final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from ingestion_server.ports.budget import Counts, Period, Window, WindowKind
 from ingestion_server.ports.quota import Lane, Origin
 from ingestion_server.quota import fixed_meter, rolling_meter
 from ingestion_server.quota.bucket_meter import BucketMeter
-from ingestion_server.quota.fixed_meter import USUAL_SECONDS, FixedMeter, stretch
+from ingestion_server.quota.fixed_meter import (
+    LONGEST_SECONDS,
+    USUAL_SECONDS,
+    FixedMeter,
+    stretch,
+)
 from ingestion_server.quota.instant import Instant
 from ingestion_server.quota.meter import Meter, Passage, State
 from ingestion_server.quota.rolling_meter import RollingMeter
@@ -75,6 +82,10 @@ class Line:
         ]
         self._whole = whole
         self._zone = ZoneInfo(window.reset_zone)
+        # When the vendor last told the limit in force, if that is not the declared
+        # one, and who had declared that.
+        self._told: Instant | None = None
+        self._declared = self.origin
 
     @property
     def limit(self) -> int:
@@ -96,16 +107,60 @@ class Line:
         """Return whether operators are told when it fills."""
         return self.seconds > _BUSY_SECONDS
 
-    def lower(self, limit: int) -> bool:
-        """Hear that less fits than was thought; return whether that is news."""
-        if not 1 <= limit < self.limit:
+    @property
+    def lowered(self) -> bool:
+        """Return whether less fits than was declared."""
+        return self._told is not None
+
+    def lower(self, limit: int, now: Instant) -> bool:
+        """
+        Hear that less fits than was declared; return whether that is news.
+
+        It holds until ``relax`` finds that the vendor has stopped telling it. What
+        the heaviest call could never fit is nonsense.
+        """
+        if not max(self._heaviest, 1) <= limit < self.window.limit:
             return False
+        if limit > self.limit:
+            # Until it is over, the least that was told holds.
+            return False
+        if self._told is None:
+            self._declared = self.origin
+        self._told = now
+        if limit == self.limit:
+            return False
+        self._set(limit)
+        self.origin = Origin.HEADER
+        return True
+
+    def relax(self, now: Instant) -> bool:
+        """
+        Believe what was declared, if nobody has told less for a window's length.
+
+        A fixed window must have turned since, by both clocks. Return whether there is
+        more room than before.
+        """
+        told, period = self._told, self.window.period
+        if told is None:
+            return False
+        if period is None:
+            over = now.seconds >= told.seconds + self.window.seconds
+        else:
+            over = (
+                self._turned(told.wall_ns, now.wall_ns)
+                and self._turned(told.steady_ns, now.steady_ns)
+            ) or now.seconds >= told.seconds + LONGEST_SECONDS[period]
+        if over:
+            self._told = None
+            self._set(self.window.limit)
+            self.origin = self._declared
+        return over
+
+    def _set(self, limit: int) -> None:
         # The same share of less, or all that is left would be kept from batch calls.
         self.kept = self._kept_of(limit)
         for slot in self.slots:
             slot.meter.limit = limit - self.kept if slot.batch_only else limit
-        self.origin = Origin.HEADER
-        return True
 
     def _kept_of(self, limit: int) -> int:
         # Never so much that the heaviest batch call could not fit at all.
@@ -133,10 +188,13 @@ class Line:
 
     def turned_since(self, wall_ns: int, now: Instant) -> bool:
         """Return whether a fixed window has turned since then."""
+        return self._turned(wall_ns, now.wall_ns)
+
+    def _turned(self, then_ns: int, now_ns: int) -> bool:
         period = self.window.period
         if period is None:
             return False
-        return wall_ns < stretch(period, self._zone, now.wall_ns).start_ns
+        return then_ns < stretch(period, self._zone, now_ns).start_ns
 
     def free_at_ns(self, now: Instant) -> int | None:
         """Return when one more unit fits, by the wall clock; None = now."""
@@ -159,32 +217,43 @@ class Line:
     def dump(self) -> State:
         """Return what the meters know."""
         return {
-            "kind": self.window.kind.value,
-            "period": self.window.period.value if self.window.period else "",
+            "window": msgspec.to_builtins(self.window),
             "meters": [(slot.batch_only, slot.meter.dump()) for slot in self.slots],
-            "limits": (self.window.limit, self.limit),
+            "limit": self.limit,
+            "told": tuple(self._told) if self._told is not None else None,
         }
 
     def restore(self, state: State) -> None:
         """Know what was known in an earlier run, if it was about such a window."""
-        period = self.window.period.value if self.window.period else ""
-        if (state["kind"], state["period"]) != (self.window.kind.value, period):
+        known = described(state)
+        if (known.kind, known.period) != (self.window.kind, self.window.period):
             return
-        declared, lowered = state["limits"]
-        if declared == self.window.limit:
+        if known.limit == self.window.limit and state["told"] is not None:
             # Of another plan, the vendor has said nothing yet.
-            self.lower(lowered)
+            self.lower(state["limit"], Instant(*state["told"]))
         for batch_only in (False, True):
-            known = [dump for batch, dump in state["meters"] if batch is batch_only]
+            meters = [dump for batch, dump in state["meters"] if batch is batch_only]
             mine = [s.meter for s in self.slots if s.batch_only is batch_only]
             # Where no share was kept then, batch calls are not known apart.
-            for meter, dump in zip(mine, known, strict=False):
+            for meter, dump in zip(mine, meters, strict=False):
                 meter.restore(dump)
 
     def resume(self, passage: Passage, now: Instant) -> None:
         """Go on after an earlier run."""
         for slot in self.slots:
             slot.meter.resume(passage, now)
+        if self._told is not None:
+            seconds = now.seconds
+            if self.window.period is None:
+                seconds = min(passage(self._told.seconds, self.seconds), now.seconds)
+            # As of the periods of a fixed one: its two ends stay, and the latest of
+            # all counts from now on.
+            self._told = self._told._replace(seconds=seconds)
+
+
+def described(state: State) -> Window:
+    """Return the window that a state is about."""
+    return msgspec.convert(state["window"], Window)
 
 
 def counts_in(line: Line, lane: Lane) -> list[Slot]:

@@ -29,7 +29,7 @@ class Meter(Protocol):
     """Count for one window."""
 
     limit: int
-    """May only be lowered."""
+    """May be lowered, and be what it was again."""
 
     def free_at(self, amount: int, now: Instant) -> float:
         """

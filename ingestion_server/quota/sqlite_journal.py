@@ -13,6 +13,7 @@ lives, since two servers with one file would each believe to be the only one.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import zlib
 from collections.abc import Mapping
@@ -36,14 +37,22 @@ from ingestion_server.quota.journal_file import (
     FILE_NAME,
     LOCK_NAME,
     VERSION,
+    connected,
     create,
     locked,
+    on_disk,
     told_in_words,
 )
 from ingestion_server.quota.meter import State
 
 _LONG_LOG: Final = 256
 """Writes; each takes a page of 4 kB in the log."""
+_OPEN_SECONDS: Final = 1.0
+"""How long to wait at the start for somebody else who writes."""
+_Failure: Final = (sqlite3.Error, OverflowError)
+"""What writing may raise; numbers of more than 64 bits are no business of SQLite."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 @final
@@ -58,6 +67,8 @@ class SqliteJournal(Journal):
         self._cursor = connection.cursor()
         self._lock = lock
         self._writes = 0
+        self._on_disk: list[tuple[int, int] | None] = []
+        self._lost = False
         self.boot = ""
         self.anchor_ns = 0
 
@@ -89,9 +100,7 @@ class SqliteJournal(Journal):
             with told_in_words(path):
                 if not path.exists():
                     create(path)
-                connection = sqlite3.connect(
-                    path, isolation_level=None, check_same_thread=False, timeout=1.0
-                )
+                connection = connected(path, wait_seconds=_OPEN_SECONDS)
         except JournalError:
             lock.close()
             raise
@@ -99,10 +108,33 @@ class SqliteJournal(Journal):
         try:
             with told_in_words(path):
                 journal._prepare(boot, anchor_ns)
+                journal._on_disk = on_disk(path)
         except JournalError:
             journal.close()
             raise
         return journal
+
+    def hurry(self) -> None:
+        """Wait for nobody from now on, since all calls would wait as well."""
+        self._connection.execute("pragma busy_timeout = 0")
+
+    def look(self) -> None:
+        """
+        See whether the file is still in its place; in a thread.
+
+        What is written into one that was deleted or replaced is forgotten with it, so
+        nothing is, until it is back.
+        """
+        try:
+            lost = on_disk(self.path) != self._on_disk
+        except OSError:
+            # Nobody knows; what cannot be written says so itself.
+            return
+        if lost and not self._lost:
+            _log.error("%s", self._gone())
+        if self._lost and not lost:
+            _log.warning("%s is back", self.path)
+        self._lost = lost
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
@@ -115,6 +147,8 @@ class SqliteJournal(Journal):
         self, credential: int, number: int, at: Instant, units: int, *, batch: bool
     ) -> None:
         """Write down a call, before it leaves."""
+        if self._lost:
+            raise self._gone()
         try:
             self._cursor.execute(
                 "insert into entry (credential, refund, number, seconds, wall_ns,"
@@ -122,14 +156,14 @@ class SqliteJournal(Journal):
                 (credential, number, *at, units, batch),
             )
             self._writes += 1
-        except sqlite3.Error as error:
+        except _Failure as error:
             raise self._unwritable(error) from error
 
     @override
     def refund(self, credential: int, number: int, at: Instant, units: int) -> None:
         """Write down that a call never left."""
         # Without it a restart would count the call: more careful than need be.
-        with suppress(sqlite3.Error):
+        with suppress(*_Failure):
             self._cursor.execute(
                 "insert into entry (credential, refund, number, seconds, wall_ns,"
                 " steady_ns, units, batch) values (?, 1, ?, ?, ?, ?, ?, 0)",
@@ -142,6 +176,8 @@ class SqliteJournal(Journal):
         self, vendor: int, state: State, credentials: Mapping[int, State], at: Instant
     ) -> None:
         """Sum up what was written down of a vendor."""
+        if self._lost:
+            raise self._gone()
         try:
             self._connection.execute("begin immediate")
             try:
@@ -163,7 +199,7 @@ class SqliteJournal(Journal):
                 with suppress(sqlite3.Error):
                     self._connection.execute("rollback")
                 raise
-        except sqlite3.Error as error:
+        except _Failure as error:
             raise self._unwritable(error) from error
         self._writes += 1
 
@@ -228,9 +264,12 @@ class SqliteJournal(Journal):
         Writers go on meanwhile.
         """
         self._writes = 0
+        self.look()
+        if self._lost:
+            return
         with (
             suppress(sqlite3.Error),
-            closing(sqlite3.connect(self.path, timeout=0.0)) as connection,
+            closing(connected(self.path, wait_seconds=0.0)) as connection,
         ):
             connection.execute("pragma wal_checkpoint(passive)")
 
@@ -281,8 +320,15 @@ class SqliteJournal(Journal):
             for refund, number, *at, units, batch in rows
         ]
 
-    def _unwritable(self, error: sqlite3.Error) -> JournalError:
+    def _unwritable(self, error: Exception) -> JournalError:
         return JournalError(f"{self.path} cannot be written: {error}")
+
+    def _gone(self) -> JournalError:
+        return JournalError(
+            f"{self.path} or its log was deleted, moved or replaced while the server "
+            "was running; put it back, or restart the server, which will then know "
+            "only what is in its place"
+        )
 
 
 def _encoded(state: State) -> bytes:

@@ -6,6 +6,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, final
 
 from ingestion_server.domain.errors import QuotaExhaustedError
@@ -30,7 +31,22 @@ How long a forecast of the queue holds, if nothing but grants has happened.
 Also how often those who wait are told, at most, that others have passed them: to look
 at all of them for each that passes would take seconds when thousands wait.
 """
+_TOLERATED: Final = 16
+"""
+A forecast also ends when one in so many of those who wait has left without a turn.
+
+To make a new one takes time for each of them, and so each who gives up costs no more
+than so many steps, however many wait.
+"""
 _LATEST: Final = sys.float_info.max
+CONNECTIONS: Final = "connections"
+"""What a call waits for that fits all windows while too many are under way."""
+RETRY_SECONDS: Final = 1.0
+"""
+When to come back if no connection came free in time.
+
+Nobody knows when one does; most calls are answered within a second.
+"""
 
 Refuse = Callable[[Turn, int, Instant], QuotaExhaustedError]
 """Say why a call of so many units is not let out before its turn."""
@@ -38,12 +54,23 @@ Grant = Callable[[Lane, int, Instant], Debit]
 """Count a call that has its turn."""
 
 
+@dataclass(slots=True)
+class _Kept:
+    """Hold what was foreseen for a while."""
+
+    outlook: Outlook
+    until_seconds: float
+    gone: int = 0
+    """How many it counts that have left the queue without a turn."""
+
+
 @final
 class Queue:
     """
     Let callers wait in the order they came, interactive ones before batch ones.
 
-    Only the first one sleeps until its turn; all others sleep until they are poked.
+    Only the first one sleeps until its turn, or until the patience of any ends; all
+    others sleep until they are poked.
     """
 
     def __init__(
@@ -53,6 +80,7 @@ class Queue:
         *,
         clock: Clock,
         time: Timekeeper,
+        is_free: Callable[[], bool],
         refuse: Refuse,
     ) -> None:
         """
@@ -63,6 +91,7 @@ class Queue:
             closure: until when nothing may leave.
             clock: lets them sleep.
             time: tells the moment.
+            is_free: tells whether one more call may be under way now.
             refuse: says why one is sent away.
 
         """
@@ -70,11 +99,15 @@ class Queue:
         self._closure = closure
         self._clock = clock
         self._time = time
+        self._is_free = is_free
         self._refuse = refuse
         self._waiters: deque[Waiter] = deque()
-        # What those who go before a call of a lane will use, and until when that
-        # holds; empty once anything but a grant from the queue has happened.
-        self._outlooks: dict[Lane, tuple[Outlook, float]] = {}
+        # How many of them are interactive, and so before all others.
+        self._urgent = 0
+        # No patience ends before; that of one who has left meanwhile may have.
+        self._earliest = math.inf
+        # What those who go before a call of a lane will use.
+        self._outlooks: dict[Lane, _Kept] = {}
         # Whether those who wait may have to wait longer than when they were looked at,
         # and when that was.
         self._delayed = False
@@ -106,10 +139,10 @@ class Queue:
         try:
             debit = await self._wait(waiter, grant)
         except BaseException:
-            self._waiters.remove(waiter)
-            self.changed()
+            self._leave(waiter)
+            self.gone()
             raise
-        self._waiters.remove(waiter)
+        self._leave(waiter)
         self.poke()
         return debit
 
@@ -120,12 +153,15 @@ class Queue:
             lane is Lane.INTERACTIVE and waiters[0].lane is Lane.BATCH
         )
 
-    def passed(self) -> None:
+    def passed(self, lane: Lane, units: int, now: Instant) -> None:
         """Hear that a call has left that did not wait."""
-        self._outlooks.clear()
         if self._waiters:
+            self._outlooks.pop(lane, None)
+            self._book_before_batch(units, now)
             self.delayed()
             self.poke()
+        else:
+            self._outlooks.clear()
 
     def delayed(self) -> None:
         """Hear that those who wait may have to wait longer."""
@@ -134,6 +170,12 @@ class Queue:
     def changed(self) -> None:
         """Forget what was foreseen, and have the first in the queue look again."""
         self._outlooks.clear()
+        self.poke()
+
+    def gone(self) -> None:
+        """Hear that a call that was counted on will not use anything."""
+        for kept in self._outlooks.values():
+            kept.gone += 1
         self.poke()
 
     def poke(self) -> None:
@@ -179,27 +221,52 @@ class Queue:
         return outlook
 
     def _foresee(self, lane: Lane, now: Instant) -> Outlook:
-        outlook, until = self._outlooks.get(lane, (None, 0.0))
-        if outlook is None or now.seconds > until:
-            outlook = self.ahead_of(lane, now)
-            self._outlooks[lane] = outlook, now.seconds + _OUTLOOK_SECONDS
-        return outlook
+        kept = self._outlooks.get(lane)
+        ahead = self._urgent if lane is Lane.INTERACTIVE else len(self._waiters)
+        if (
+            kept is None
+            or now.seconds > kept.until_seconds
+            or kept.gone * _TOLERATED > ahead
+        ):
+            kept = _Kept(self.ahead_of(lane, now), now.seconds + _OUTLOOK_SECONDS)
+            self._outlooks[lane] = kept
+        return kept.outlook
+
+    def _book_before_batch(self, units: int, now: Instant) -> None:
+        """
+        Count an interactive call in what batch calls foresee.
+
+        It is counted behind those that it passes: for who comes after all of them,
+        that makes next to no difference, and to foresee all anew for each takes
+        seconds when thousands wait.
+        """
+        kept = self._outlooks.get(Lane.BATCH)
+        if kept is not None:
+            kept.outlook.book(Lane.INTERACTIVE, units, now)
 
     def _enqueue(self, waiter: Waiter, now: Instant) -> None:
         """Put a waiter behind its equals; an interactive one passes batch ones."""
-        waiters, place = self._waiters, len(self._waiters)
-        if waiter.lane is Lane.INTERACTIVE:
-            while place and waiters[place - 1].lane is Lane.BATCH:
-                place -= 1
+        waiters = self._waiters
         self._foresee(waiter.lane, now).book(waiter.lane, waiter.units, now)
-        if place == len(waiters):
-            waiters.append(waiter)
-        else:
-            waiters.insert(place, waiter)
-            self.delayed()
-            self.poke()
         if waiter.lane is Lane.INTERACTIVE:
-            self._outlooks.pop(Lane.BATCH, None)
+            passes = self._urgent < len(waiters)
+            waiters.insert(self._urgent, waiter)
+            self._urgent += 1
+            self._book_before_batch(waiter.units, now)
+            if passes:
+                self.delayed()
+                self.poke()
+        else:
+            waiters.append(waiter)
+        if waiter.latest_seconds < self._earliest:
+            self._earliest = waiter.latest_seconds
+            self.poke()
+
+    def _leave(self, waiter: Waiter) -> None:
+        self._waiters.remove(waiter)
+        self._urgent -= waiter.lane is Lane.INTERACTIVE
+        if not self._waiters:
+            self._earliest = math.inf
 
     async def _wait(self, waiter: Waiter, grant: Grant) -> Debit:
         expected_seconds = math.inf
@@ -212,7 +279,10 @@ class Queue:
             slots = self._slots[waiter.lane]
             turn = waits(slots, waiter.units, self._closure.turn, now)
             if turn.at_seconds <= now.seconds:
-                return grant(waiter.lane, waiter.units, now)
+                if self._is_free():
+                    return grant(waiter.lane, waiter.units, now)
+                await self._nap_until_free(waiter, now)
+                continue
             if turn.at_seconds > waiter.latest_seconds:
                 raise self._refuse(turn, waiter.units, now)
             # Somebody has set a clock, or answers took long: all behind it are late.
@@ -229,3 +299,20 @@ class Queue:
                     nap = min(nap, look_in)
             await waiter.nap(self._clock, nap)
         raise waiter.refusal
+
+    async def _nap_until_free(self, first: Waiter, now: Instant) -> None:
+        """Sleep until a connection may be free, or somebody's patience ends."""
+        # Windows may have room for others before those who wait have left.
+        self.delayed()
+        if now.seconds >= self._earliest:
+            turn = Turn(now.seconds + RETRY_SECONDS, CONNECTIONS)
+            self._earliest = math.inf
+            for waiter in self._waiters:
+                if waiter.refusal is not None:
+                    continue
+                if waiter.latest_seconds <= now.seconds:
+                    waiter.refusal = self._refuse(turn, waiter.units, now)
+                    waiter.poke()
+                else:
+                    self._earliest = min(self._earliest, waiter.latest_seconds)
+        await first.nap(self._clock, self._earliest - now.seconds)

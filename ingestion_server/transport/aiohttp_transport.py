@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Final, Self, final
 from urllib.parse import urlencode, urlsplit
 
@@ -17,7 +17,7 @@ from ingestion_server.domain.errors import (
     ProviderUnavailableError,
 )
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.transport import failures, hops
 from ingestion_server.transport.redaction import Redactor
 
@@ -77,6 +77,8 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         """Open the pool."""
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_leaves)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._limits.connections,
@@ -89,6 +91,7 @@ class AiohttpTransport:
             max_line_size=_LONGEST_HEADER_LINE,
             max_field_size=_LONGEST_HEADER_LINE,
             middlewares=(_once,),
+            trace_configs=[tracing],
         )
         return self
 
@@ -109,10 +112,18 @@ class AiohttpTransport:
         return None
 
     async def send(
-        self, request: HttpRequest, *, timeout_seconds: float
+        self,
+        request: HttpRequest,
+        *,
+        timeout_seconds: float,
+        trip: Trip | None = None,
     ) -> HttpResponse:
         """
         Send a signed request and read its answer, through all redirects.
+
+        It leaves when the head of the first hop is written. A name that is looked up,
+        a connection that is waited for or made, a tunnel through a proxy: all of that
+        comes before.
 
         Raises:
             ProviderUnavailableError: The vendor cannot be reached, does not answer
@@ -121,13 +132,15 @@ class AiohttpTransport:
                 to a foreign host.
 
         """
+        trip = Trip() if trip is None else trip
+        trip.left = False
         if self._session is None:
             raise RuntimeError("the transport is not open")
         host = hops.checked(request, self._own(request)).hostname or ""
-        scope, further = asyncio.timeout(timeout_seconds), list[HttpRequest]()
+        scope = asyncio.timeout(timeout_seconds)
         try:
             async with scope:
-                response = await self._follow(request, self._session, further)
+                response = await self._follow(request, self._session, trip)
         except failures.CAUGHT as error:
             cause = failures.chained(error)
             if isinstance(error, TimeoutError) and scope.expired():
@@ -137,17 +150,14 @@ class AiohttpTransport:
                     provider=request.provider,
                 ) from cause
             raise failures.mapped(
-                error, provider=request.provider, host=host, first=not further
+                error, provider=request.provider, host=host
             ) from cause
         return response
 
     async def _follow(
-        self,
-        request: HttpRequest,
-        session: aiohttp.ClientSession,
-        hopped: list[HttpRequest],
+        self, request: HttpRequest, session: aiohttp.ClientSession, trip: Trip
     ) -> HttpResponse:
-        """Make one hop after the other, until one answers; note the later ones."""
+        """Make one hop after the other, until one answers."""
         hop, cookies = request, list[str]()
         for _ in range(self._limits.redirects + 1):
             url, headers, body = self._prepared(hop)
@@ -157,6 +167,7 @@ class AiohttpTransport:
                 headers=headers,
                 data=body or None,
                 allow_redirects=False,
+                trace_request_ctx=trip,
             ) as reply:
                 cookies += reply.headers.getall("Set-Cookie", ())
                 further = None
@@ -171,7 +182,6 @@ class AiohttpTransport:
                 if further is None:
                     return await self._read(hop, reply, cookies)
             hop = further
-            hopped.append(hop)
         raise MalformedPayloadError(
             f"{request.provider} redirected more than {self._limits.redirects} times",
             provider=request.provider,
@@ -220,6 +230,22 @@ class AiohttpTransport:
 
     def _own(self, request: HttpRequest) -> frozenset[str]:
         return self._hosts.get(request.provider, frozenset())
+
+
+async def _leaves(
+    session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    head: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    """
+    Note that a call leaves.
+
+    In spite of the event's name, aiohttp awaits this before it writes the first byte,
+    and there is no later event that is surely before.
+    """
+    del session, head
+    trip: Trip = context.trace_request_ctx
+    trip.left = True
 
 
 async def _once(

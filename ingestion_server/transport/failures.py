@@ -76,23 +76,12 @@ FOREIGN: Final[Mapping[type[Exception], _Row]] = {
 CAUGHT: Final = tuple(FOREIGN)
 """For ``except``."""
 
-_UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
-"""What befalls a call for which there is no connection, or no tunnel, to a vendor."""
 
-
-def mapped(error: Exception, *, provider: str, host: str, first: bool) -> ProviderError:
-    """
-    Return our own error for a foreign one.
-
-    If it befell the ``first`` hop before there was a connection, the vendor never
-    heard of the call.
-    """
+def mapped(error: Exception, *, provider: str, host: str) -> ProviderError:
+    """Return our own error for a foreign one."""
     telling = _most_telling(error)
     kind, sentence = next(FOREIGN[t] for t in type(telling).__mro__ if t in FOREIGN)
-    found = kind(f"{provider} ({host}) {sentence}", provider=provider)
-    if isinstance(found, ProviderUnavailableError):
-        found.never_left = first and isinstance(error, _UNCONNECTED)
-    return found
+    return kind(f"{provider} ({host}) {sentence}", provider=provider)
 
 
 def chained(error: Exception) -> Exception | None:

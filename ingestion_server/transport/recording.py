@@ -12,7 +12,7 @@ from typing import Final, Self, final
 from urllib.parse import urlsplit
 
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.http import HttpRequest, HttpResponse, Transport
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Transport, Trip
 from ingestion_server.ports.provider import Provider
 from ingestion_server.transport import envelope, naming
 from ingestion_server.transport.redaction import BLANK, Redactor, secrets_of
@@ -89,10 +89,16 @@ class RecordingTransport:
         return self._inner.as_of_ns(request)
 
     async def send(
-        self, request: HttpRequest, *, timeout_seconds: float
+        self,
+        request: HttpRequest,
+        *,
+        timeout_seconds: float,
+        trip: Trip | None = None,
     ) -> HttpResponse:
         """Send, keep the answer, and return it as it came."""
-        response = await self._inner.send(request, timeout_seconds=timeout_seconds)
+        response = await self._inner.send(
+            request, timeout_seconds=timeout_seconds, trip=trip
+        )
         try:
             await asyncio.to_thread(self._keep, request, response)
         except OSError as error:

@@ -11,7 +11,7 @@ from typing import Self, final
 import msgspec
 
 from ingestion_server.domain.errors import NoDataUnexplainedError
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.provider import Identity, Provider
 from ingestion_server.transport.library import Library, closest, index
 from ingestion_server.transport.redaction import Redactor, secrets_of
@@ -70,7 +70,11 @@ class ReplayTransport:
         return None if best is None else best.recorded_ns
 
     async def send(
-        self, request: HttpRequest, *, timeout_seconds: float
+        self,
+        request: HttpRequest,
+        *,
+        timeout_seconds: float,
+        trip: Trip | None = None,
     ) -> HttpResponse:
         """
         Return the closest recording.
@@ -80,6 +84,7 @@ class ReplayTransport:
 
         """
         del timeout_seconds  # a disk answers in time
+        del trip  # nothing leaves, but it counts like the call that it stands for
         identity = self._identity(request)
         candidates = (
             () if identity is None else self._library.of(request.provider, identity)

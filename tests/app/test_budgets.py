@@ -278,7 +278,8 @@ def test_a_wrong_part_of_a_window_stops_the_start(
         ("weights", [], "weights: expected a table of units by endpoint, got []"),
         ("weights", {"chart": 0}, "weights.chart: expected an integer ≥ 1, got 0"),
         ("weights", {"c": 1.5}, "weights.c: expected an integer ≥ 1, got 1.5"),
-        ("weights", {"a\nb": 1}, "weights.a\nb: expected the name of an endpoint"),
+        ("weights", {"a\nb": 1}, "weights.a\nb: unknown endpoint; expected one of"),
+        ("weights", {"*": 10**19}, "weights.*: expected an integer ≤ 1000000, got 1"),
         ("price_per_unit_usd", -1, "price_per_unit_usd: expected a number ≥ 0, got -1"),
         ("price_per_unit_usd", "NaN", "price_per_unit_usd: expected a number ≥ 0"),
         ("price_per_unit_usd", True, "price_per_unit_usd: expected a number ≥ 0"),
@@ -305,6 +306,55 @@ def test_an_unknown_part_of_a_budget_stops_the_start() -> None:
     (problem,) = told(wieghts={"chart": 1})
 
     assert problem == f"wieghts: unknown setting; did you mean {KEY}weights?"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name", "meant"),
+    [
+        ("yahoo", "charts", "chart"),
+        ("yahoo", "Chart", "chart"),
+        ("yahoo", "chart:1day", "chart:1d"),
+        ("alpha_vantage", "time_series_daily", "TIME_SERIES_DAILY"),
+        ("alpha_vantage", "TIME_SERIES_DAILY:ful", "TIME_SERIES_DAILY:full"),
+        ("alpha_vantage", "FX_WEEKLY:full", "FX_WEEKLY"),
+    ],
+)
+def test_a_misspelt_endpoint_stops_the_start_and_says_what_is_meant(
+    vendor: str, name: str, meant: str
+) -> None:
+    (problem,) = told(vendor, weights={name: 5, "*": 1})
+
+    assert problem == f"weights.{name}: unknown endpoint; did you mean {meant}?"
+
+
+def test_an_endpoint_like_no_other_is_told_with_all_there_are_and_its_origin() -> None:
+    # That its weight is wrong as well does not matter any more.
+    for weight in (5, 0):
+        environ = {f"{VARIABLE}WEIGHTS": json.dumps({"nonsuch": weight})}
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings(environ=environ)
+
+        assert str(caught.value) == (
+            f"{KEY}weights.nonsuch ({VARIABLE}WEIGHTS): unknown endpoint; expected one "
+            "of chart, chart:15m, chart:1d, chart:1h, chart:1m, chart:1mo, chart:1wk, "
+            "chart:5m, chart:events, session, *"
+        )
+
+
+@pytest.mark.parametrize("vendor", [AlphaVantage(), Yahoo()], ids=lambda v: v.name)
+def test_every_endpoint_and_the_rest_can_be_given_a_weight(
+    vendor: AlphaVantage | Yahoo,
+) -> None:
+    weights = {**dict.fromkeys(vendor.endpoints, 7), "*": 2}
+
+    budget = budget_of(
+        loaded(vendor.name, weights=weights), vendor, vendor.default_plan
+    )
+
+    assert {budget.weight(name) for name in vendor.endpoints} == {7}
+    for plan in vendor.plans.values():
+        assert plan.weights.keys() <= vendor.endpoints | {"*"}
 
 
 def test_a_key_can_be_metered_where_there_is_one_but_a_connection_nowhere() -> None:

@@ -100,10 +100,31 @@ def test_a_window_that_does_not_run_out_before_it_resets_has_a_dash() -> None:
 
 
 def test_what_is_over_already_is_now() -> None:
-    text = shown(quotas(), forecast(), age_seconds=3_600)
+    told = of(quota_window(used=25, reserved=0, remaining=0))
+    text = shown(told, forecast(), age_seconds=3_600)
 
     assert row(text, "day")[-1] == "now"
     assert "Quotas at 2025-01-06 01:00:00 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("used", "end"), [(0, "12/min"), (1, "12/min"), (2, "now"), (3, "now")]
+)
+def test_a_moment_that_has_passed_is_not_told_where_something_remains(
+    used: int, end: str
+) -> None:
+    foreseen = forecast()
+    foreseen.windows[0].window.CopyFrom(own_pace())
+    pace = own_pace()
+    pace.used = used
+
+    paced = shown(of(pace), foreseen, age_seconds=2_400)
+    before = shown(quotas(), forecast(), age_seconds=2_399)
+    after = shown(quotas(), forecast(), age_seconds=2_400)
+
+    assert row(paced, "second")[-1] == end
+    assert row(before, "day")[-1] == "1s"
+    assert row(after, "day")[-1] == "12/min"
 
 
 @pytest.mark.parametrize(
@@ -225,6 +246,69 @@ def test_80_columns_hold_the_longest_names() -> None:
         "yahoo",
     ]
     assert lines[8] == "unofficial"
+
+
+def narrow(width: int) -> list[str]:
+    """Return the lines of the longest names on narrow paper."""
+    foreseen = forecast()
+    foreseen.windows[0].window.name = "month"
+    text = shown(
+        of(
+            quota_window(name="second", plan="premium_1200"),
+            quota_window(name="month", plan="premium_1200"),
+            own_pace(),
+        ),
+        foreseen,
+        width=width,
+    )
+    assert max(map(len, text.splitlines())) <= width
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_where_there_is_little_room_vendor_and_plan_have_their_own_line() -> None:
+    lines = narrow(60)
+
+    assert lines[2] == "alpha_vantage premium_1200"
+    assert lines[3].split() == ["window", "used", "resets", "rate", "runs", "out"]
+    assert lines[6].split()[-4:] == ["9h", "30m", "12/min", "40m"]
+    assert "█" in lines[6]
+    assert lines[7:9] == ["", "yahoo unofficial"]
+    # What belongs together stands below each other.
+    assert lines[9] == lines[3]
+    assert lines[11].split() == ["second", "own", "pace", "2", "1/?"]
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (50, "window used resets rate runs out"),
+        (36, "window used resets runs out"),
+        (28, "window used runs out"),
+        (20, "window used"),
+    ],
+)
+def test_names_and_numbers_are_the_last_to_go(width: int, columns: str) -> None:
+    lines = narrow(width)
+
+    heads = [line.split() for line in lines if line.startswith("window")]
+    assert heads == [columns.split()] * 2
+    assert " ".join(lines).count("alpha_vantage premium_1200") == 1
+    assert "yahoo unofficial" in lines
+    assert [line.split()[:2] for line in lines if "/" in line] == [
+        ["second", "20+2/25"],
+        ["month", "20+2/25"],
+        ["second", "1/?"],
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 5, 12])
+def test_on_paper_that_is_too_narrow_for_anything_nothing_breaks(width: int) -> None:
+    assert narrow(width)
+
+
+def test_a_plan_that_is_longer_than_its_vendor_is_not_folded() -> None:
+    for width in range(52, 80):
+        assert "unofficial" in shown(of(own_pace()), width=width)
 
 
 def test_what_a_vendor_costs_and_whom_it_keeps_waiting_stands_below() -> None:

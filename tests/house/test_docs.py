@@ -23,7 +23,10 @@ from ingestion_server.cli.failure import STATUSES
 from ingestion_server.cli.main import app
 from ingestion_server.client.errors import BY_REASON
 from ingestion_server.ports.policy import BreakerPosition, BreakerState
+from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import AlertKind
+from ingestion_server.providers.alpha_vantage import AlphaVantage
+from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.sandbox import faults
 from ingestion_server.service.statuses import CODES
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
@@ -265,6 +268,16 @@ def test_every_field_of_a_window_is_explained() -> None:
     fields = re.findall(r"^- `(\w+)`", text, re.MULTILINE)
 
     assert fields == list(WindowSettings.model_fields)
+
+
+@pytest.mark.parametrize("vendor", [AlphaVantage(), Yahoo()], ids=lambda v: v.name)
+def test_every_endpoint_of_a_vendor_is_listed(vendor: Provider) -> None:
+    text = (DOCS / "vendors.md").read_text().split(f"(`{vendor.name}`)\n")[1]
+    _, listed = text.split("\n## ")[0].split("**Endpoints**")
+
+    named = set(_INLINE.findall(listed.partition("\n**")[0]))
+
+    assert named - {":full"} == vendor.endpoints
 
 
 def test_the_table_of_faults_is_the_sandbox() -> None:

@@ -152,11 +152,9 @@ async def test_a_retry_that_would_cost_too_much_is_not_made() -> None:
 
 
 async def test_calls_that_never_left_cost_nothing() -> None:
-    unreached = [broken(ACME), broken(ACME), broken(ACME)]
-    for error in unreached:
-        error.never_left = True
     async with Market(Shop(ACME, 1), Shop(ZENITH, 2)) as market:
-        market.wire.failures[f"{ACME} BARS"] = unreached
+        market.wire.left = False
+        market.wire.failures[f"{ACME} BARS"] = [broken(ACME) for _ in range(3)]
         result = await market.fetch(most_cents=2)
 
     assert told(result) == [(ACME, Outcome.FAILED, 0), (ZENITH, Outcome.SERVED, 2)]
@@ -170,6 +168,23 @@ async def test_a_vendor_that_is_given_up_is_paid_for_all_the_same() -> None:
     assert told(result) == [(ACME, Outcome.SERVED, 1), (ZENITH, Outcome.FAILED, 2)]
     assert result.attempts[1].calls == 1
     assert result.attempts[1].reason.startswith("DEADLINE_EXCEEDED")
+
+
+async def test_a_vendor_that_is_given_up_before_the_call_left_costs_nothing() -> None:
+    async with Market(Shop(ACME, 1, days=FIRST_DAYS), Shop(ZENITH, 2)) as market:
+        market.wire.left = False
+        market.wire.held[f"{ZENITH} BARS"] = asyncio.Event()
+        result = await market.fetch(seconds=0.1)
+
+    assert told(result) == [(ACME, Outcome.SERVED, 1), (ZENITH, Outcome.FAILED, 0)]
+
+
+async def test_a_call_that_cannot_be_signed_costs_nothing() -> None:
+    async with Market(Shop(ACME, 1, needs_key=True), Shop(ZENITH, 2)) as market:
+        result = await market.fetch()
+
+    assert told(result) == [(ACME, Outcome.FAILED, 0), (ZENITH, Outcome.SERVED, 2)]
+    assert market.wire.asked == [f"{ZENITH} BARS"]
 
 
 async def test_too_many_calls_are_told_as_such_and_not_as_too_dear() -> None:

@@ -16,7 +16,7 @@ from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.domain.actions import CorporateActions
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.bars import BarSeries
-from ingestion_server.domain.errors import ProviderError
+from ingestion_server.domain.errors import CredentialsRefusedError, ProviderError
 from ingestion_server.domain.instrument import AssetClass, Instrument, instrument
 from ingestion_server.domain.interval import DAY_NS, Interval
 from ingestion_server.domain.query import (
@@ -37,7 +37,7 @@ from ingestion_server.policies.breaker import Breaker
 from ingestion_server.policies.limits import BreakerLimits, PolicyLimits
 from ingestion_server.policies.pipeline import pipeline, standard_policies
 from ingestion_server.ports.budget import Budget, Window
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.policy import BreakerPosition, BreakerState, Call, Send
 from ingestion_server.ports.provider import (
     BarAsk,
@@ -74,6 +74,7 @@ class Shop:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     plans: Mapping[str, Budget] = field(default_factory=dict)
     default_plan: str = ""
+    endpoints: frozenset[str] = frozenset({"BARS", "SPLITS"})
     feed_delay_seconds: float | None = None
     needs_key: bool = False
     secret_parameters: frozenset[str] = frozenset()
@@ -138,8 +139,11 @@ class Shop:
         return CorporateActions(NO_TIMES, none, NO_TIMES, none, NOW + DAY_NS)
 
     def sign(self, request: HttpRequest, credentials: Credentials) -> HttpRequest:
-        """Need no key."""
-        del credentials
+        """Add nothing, but refuse if there is no key and there should be one."""
+        if self.needs_key and not credentials.key:
+            raise CredentialsRefusedError(
+                f"{self.name} needs a key", provider=self.name
+            )
         return request
 
     def check(self, request: HttpRequest, response: HttpResponse) -> None:
@@ -184,12 +188,20 @@ class Wire:
     """What befalls the next calls of a kind."""
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     """What calls of a kind wait for."""
+    left: bool | None = None
+    """What is known of whether calls left."""
 
     async def send(
-        self, request: HttpRequest, *, timeout_seconds: float
+        self,
+        request: HttpRequest,
+        *,
+        timeout_seconds: float,
+        trip: Trip | None = None,
     ) -> HttpResponse:
         """Answer, in time or not."""
         del timeout_seconds
+        if trip is not None:
+            trip.left = self.left
         kind = f"{request.provider} {request.feature}"
         self.asked.append(kind)
         if kind in self.held:

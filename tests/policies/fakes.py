@@ -38,11 +38,17 @@ def unavailable(retry_after_seconds: float | None = None) -> ProviderUnavailable
     )
 
 
-def unreachable() -> ProviderUnavailableError:
+@dataclass(frozen=True)
+class Grounded:
+    """End a call before anything of it left."""
+
+    error: BaseException
+
+
+def unreachable() -> Grounded:
     """Make the failure of a call for which there was no connection."""
     error = ProviderUnavailableError("acme cannot be reached", provider="acme")
-    error.never_left = True
-    return error
+    return Grounded(error)
 
 
 def busy(retry_after_seconds: float | None = None) -> QuotaExhaustedError:
@@ -59,21 +65,29 @@ class Vendor:
     """
     Do one thing after another, the last for ever; None is a good answer.
 
-    Its answers come with the headers, complaints included.
+    Its answers come with the headers, complaints included. Whether a call left, it
+    tells as ``left``, but for those that were grounded.
     """
 
     def __init__(
-        self, *acts: BaseException | None, headers: Mapping[str, str] | None = None
+        self,
+        *acts: BaseException | Grounded | None,
+        headers: Mapping[str, str] | None = None,
+        left: bool | None = True,
     ) -> None:
         """Set what happens."""
-        self.acts: list[BaseException | None] = list(acts) or [None]
+        self.acts: list[BaseException | Grounded | None] = list(acts) or [None]
         self.headers = headers
+        self.left = left
         self.calls: list[Call] = []
 
     async def __call__(self, call: Call) -> HttpResponse:
         """Answer, or fail."""
         self.calls.append(call)
         act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
+        if isinstance(act, Grounded):
+            raise act.error
+        call.heard.trip.left = self.left
         if self.headers is not None:
             call.heard.headers = self.headers
         if act is not None:
@@ -92,6 +106,7 @@ class Hanging:
     async def __call__(self, call: Call) -> HttpResponse:
         """Wait."""
         self.calls.append(call)
+        call.heard.trip.left = True
         return await asyncio.shield(self.ends)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
+    DeadlineExceededError,
     ProviderUnavailableError,
     QuotaExhaustedError,
 )
@@ -101,6 +102,27 @@ async def test_tries_that_never_left_cost_no_quota() -> None:
 
     assert len(vendor.calls) == 3
     assert house.used == 1
+
+
+async def test_who_waits_for_a_connection_until_its_time_is_over_costs_no_quota(
+    clock: ManualClock,
+) -> None:
+    async def no_connection(call: Call) -> HttpResponse:
+        call.heard.trip.left = False
+        return await asyncio.Future()
+
+    house = House(clock, no_connection, window(5, 60.0))
+
+    with pytest.raises(DeadlineExceededError):
+        await house.send(call(clock.monotonic() + 0.01))
+    task = asyncio.ensure_future(house.send(call()))
+    await clock.advance(0.0)
+    reserved = house.used
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (reserved, house.used) == (1, 0)
 
 
 async def test_an_open_breaker_costs_no_quota() -> None:

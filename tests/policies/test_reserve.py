@@ -25,6 +25,7 @@ from ingestion_server.ports.quota import Lane
 from tests.clocks import ManualClock
 from tests.policies.fakes import (
     FakeQuota,
+    Grounded,
     Vendor,
     busy,
     call,
@@ -32,6 +33,15 @@ from tests.policies.fakes import (
     unreachable,
 )
 
+ENDS = [
+    unavailable(),
+    busy(),
+    MalformedPayloadError("acme sent rubbish", provider="acme"),
+    SymbolUnknownError("who?", provider="acme"),
+    DeadlineExceededError("too slow"),
+    asyncio.CancelledError(),
+    LookupError("a bug"),
+]
 CENT = Decimal("0.01")
 
 
@@ -90,43 +100,57 @@ async def test_a_429_is_passed_on_and_the_caller_told_when_to_come_back(
 
 
 @pytest.mark.parametrize(
-    "error", [BreakerOpenError("acme rests", provider="acme"), unreachable()]
+    "error", [BreakerOpenError("acme rests", provider="acme"), *ENDS]
 )
-async def test_a_call_that_never_left_is_refunded(
-    clock: ManualClock, error: IngestionError
+async def test_a_call_that_never_left_is_refunded_however_it_ended(
+    clock: ManualClock, error: BaseException
 ) -> None:
-    quota = FakeQuota()
+    quota, tally = FakeQuota(price=CENT), CallTally()
 
     with pytest.raises(type(error)):
-        await Reserve(quota, clock)(call(), Vendor(error))
+        await Reserve(quota, clock)(call(tally=tally), Vendor(Grounded(error)))
 
     assert [debit.number for debit in quota.refunds] == [1]
     assert quota.arrivals == []
-    assert quota.successes == 0
+    assert (quota.successes, tally.cost_usd) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        unavailable(),
-        busy(),
-        MalformedPayloadError("acme sent rubbish", provider="acme"),
-        SymbolUnknownError("who?", provider="acme"),
-        DeadlineExceededError("too slow"),
-        asyncio.CancelledError(),
-        LookupError("a bug"),
-    ],
-)
+@pytest.mark.parametrize("error", ENDS)
+@pytest.mark.parametrize("left", [True, None])
 async def test_a_call_that_may_have_left_stays_used(
-    clock: ManualClock, error: BaseException
+    clock: ManualClock, error: BaseException, *, left: bool | None
 ) -> None:
     quota = FakeQuota()
 
     with pytest.raises(type(error)):
-        await Reserve(quota, clock)(call(), Vendor(error))
+        await Reserve(quota, clock)(call(), Vendor(error, left=left))
 
     assert quota.refunds == []
     assert quota.arrivals == [(1, {})]
+
+
+@pytest.mark.parametrize("left", [True, False, None])
+async def test_a_call_that_was_answered_has_left(
+    clock: ManualClock, *, left: bool | None
+) -> None:
+    quota = FakeQuota()
+
+    await Reserve(quota, clock)(call(), Vendor(left=left))
+
+    assert (quota.refunds, quota.arrivals) == ([], [(1, {})])
+
+
+async def test_how_far_one_try_came_says_nothing_of_the_next(
+    clock: ManualClock,
+) -> None:
+    quota, asked = FakeQuota(), call()
+    reserve = Reserve(quota, clock)
+    await reserve(asked, Vendor())
+
+    with pytest.raises(ProviderUnavailableError):
+        await reserve(asked, Vendor(unreachable()))
+
+    assert [debit.number for debit in quota.refunds] == [2]
 
 
 async def test_a_turn_that_comes_too_late_is_given_back(clock: ManualClock) -> None:

@@ -149,13 +149,13 @@ async def test_planned_calls_have_a_price(build: Build) -> None:
     settings = {
         **UNMETERED,
         **budget(
-            "yahoo", price_per_unit_usd=0.01, allowance_units=10, weights={"dear": 5}
+            "yahoo", price_per_unit_usd=0.01, allowance_units=10, weights={"session": 5}
         ),
     }
     planned = [
         {"provider": "yahoo", "calls": 8},
         {"provider": "yahoo", "calls": 30},
-        {"provider": "yahoo", "calls": 8, "endpoint": "dear"},
+        {"provider": "yahoo", "calls": 8, "endpoint": "session"},
     ]
     async with build(settings=settings) as home:
         foreseen = await home.foreseen(planned=planned)

@@ -117,6 +117,30 @@ async def test_a_lower_limit_is_believed_and_signed(build: Build) -> None:
         assert await home.calls("yahoo") == 5
 
 
+async def test_a_lower_limit_that_is_told_no_more_is_over(build: Build) -> None:
+    async with build(settings=GATEWAY) as home:
+        await told(home, {LIMIT: "5"})
+        home.clock.advance(61)
+
+        window = await home.window("yahoo", "minute")
+        more = await answered(home, 10)
+
+        assert (window.limit, window.remaining) == (100, 100)
+        assert window.source == truth.QUOTA_SOURCE_CONFIGURED
+        assert more == 10
+
+
+async def test_a_lower_limit_that_is_told_with_each_answer_holds(build: Build) -> None:
+    async with build(settings=GATEWAY) as home:
+        await home.fault("yahoo", "headers", headers={LIMIT: "5"})
+        await home.fetch(**ASK)
+        home.clock.advance(40)
+        await home.fetch(**ASK)
+        home.clock.advance(40)
+
+        assert (await home.window("yahoo", "minute")).limit == 5
+
+
 @pytest.mark.parametrize(
     "nonsense",
     ["", "many", "-1", "nan", "inf", "1e999", "3, 2", "0x3", "None", "9" * 400],

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.port.house import FREE, UNMETERED, Build, budget, one_call
+from tests.port.house import (
+    FREE,
+    UNMETERED,
+    Build,
+    RefusedError,
+    budget,
+    one_call,
+    until,
+)
 
 AV = "alpha_vantage"
 ASK = one_call("yahoo")
@@ -101,6 +110,96 @@ async def test_another_key_has_a_day_of_its_own(build: Build, tmp_path: Path) ->
             await home.fetch(**one_call(AV))
 
     assert found == [0, 0, 1]
+
+
+async def test_a_plan_that_is_changed_and_changed_back_gives_no_day_back(
+    build: Build, tmp_path: Path
+) -> None:
+    found = []
+    for plan, key in (("free", "a"), ("75", "b"), ("free", "a"), ("75", "a")) * 2:
+        settings = {
+            "SANDBOX__ALPHA_VANTAGE_PLAN": plan,
+            "PROVIDERS__ALPHA_VANTAGE__API_KEY": key,
+            "STATE__FOLDER": str(tmp_path),
+        }
+        async with build(settings=settings) as home:
+            await home.fetch(**one_call(AV))
+            if plan == "free":
+                found.append((await home.window(AV, "day")).used)
+
+    assert found == [1, 2, 3, 4]
+
+
+async def test_a_day_that_turns_elsewhere_now_is_not_handed_out_again(
+    build: Build, tmp_path: Path
+) -> None:
+    day = {"name": "day", "limit": 100, "kind": "fixed", "period": "day"}
+    found = []
+    for zone in ("UTC", "America/New_York", "UTC"):
+        settings = {
+            **UNMETERED,
+            **budget("yahoo", windows=[{**day, "reset_zone": zone}]),
+            "STATE__FOLDER": str(tmp_path),
+        }
+        async with build(settings=settings) as home:
+            found.append((await home.window("yahoo", "day")).used)
+            await home.fetch(**ASK)
+
+    assert found == [0, 1, 2]
+
+
+async def test_a_refusal_of_one_key_does_not_close_the_next(
+    build: Build, tmp_path: Path
+) -> None:
+    found = []
+    for plan, key in (("free", "d"), ("1200", "e"), ("free", "d")):
+        settings = {
+            "SANDBOX__ALPHA_VANTAGE_PLAN": plan,
+            "PROVIDERS__ALPHA_VANTAGE__API_KEY": key,
+            "STATE__FOLDER": str(tmp_path),
+        }
+        async with build(settings=settings) as home:
+            if not found:
+                await home.fault(AV, "information_daily", times=1)
+                await home.refused(**one_call(AV))
+            elif key == "e":
+                await home.fetch(**one_call(AV))
+            found.append((await home.account(AV)).HasField("closed_until"))
+
+    assert found == [True, False, True]
+
+
+async def test_a_ledger_that_is_deleted_meanwhile_holds_calls_back(
+    build: Build, tmp_path: Path
+) -> None:
+    settings = {
+        **UNMETERED,
+        **budget("yahoo", windows=[{**HOUR[0], "limit": 1_000_000}]),
+        "STATE__FOLDER": str(tmp_path),
+    }
+    file = tmp_path / "ledger.sqlite3"
+    async with build(settings=settings) as home:
+        await home.fetch(**ASK)
+        await asyncio.to_thread(file.rename, tmp_path / "elsewhere")
+
+        async def held_back() -> bool:
+            try:
+                await home.fetch(**ASK)
+            except RefusedError:
+                return True
+            return False
+
+        await until(held_back)
+        failed = await home.refused(**ASK)
+        assert failed.reason == "LEDGER_UNAVAILABLE"
+        assert "restart the server" in failed.message
+        assert not await asyncio.to_thread(file.exists)
+        used = (await home.window("yahoo", "hour")).used
+        await asyncio.to_thread((tmp_path / "elsewhere").rename, file)
+        await home.recovered(**ASK)
+
+    async with build(settings=settings) as home:
+        assert (await home.window("yahoo", "hour")).used == used + 1
 
 
 async def test_without_a_folder_vendors_within_the_process_end_with_it(

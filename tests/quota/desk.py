@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
 
@@ -52,12 +53,15 @@ def account(
     share: float = 0.1,
     cooldown: Cooldown = Cooldown(),  # noqa: B008 -- frozen
     weights: dict[str, int] | None = None,
+    most_under_way: int = sys.maxsize,
 ) -> Account:
     """Return the account of a vendor that is written down nowhere."""
     return ledger(
         clock,
         Budget(windows=windows, weights=weights or {}),
-        Terms(interactive_share=share, cooldown=cooldown),
+        Terms(
+            interactive_share=share, cooldown=cooldown, most_under_way=most_under_way
+        ),
     ).accounts["acme"]
 
 

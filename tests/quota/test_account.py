@@ -37,6 +37,9 @@ from tests.quota.desk import (
 
 SINGLE = rolling("single", 1, 10.0, margin=0.0)
 PAIR = rolling("pair", 2, 10.0)
+DAY_OF_THOUSANDS = Window(
+    name="day", limit=5000, kind=WindowKind.FIXED, period=Period.DAY
+)
 
 
 @final
@@ -323,6 +326,229 @@ class TestOrder:
 
         assert await most(acme, Lane.INTERACTIVE) == 25
         assert await most(acme, Lane.BATCH) == 0
+
+
+class TestConnections:
+    """No more calls are let go than there are connections to leave by."""
+
+    async def test_who_finds_none_free_leaves_as_soon_as_one_is(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, MINUTE, most_under_way=2)
+        crowd = Crowd(acme, clock)
+        first, second = await take(acme, 2)
+        for name in ("b", "i", "last"):
+            lane = Lane.BATCH if name == "b" else Lane.INTERACTIVE
+            crowd.come(name, lane=lane)
+        await clock.advance(1.0)
+        assert crowd.names == []
+
+        acme.arrived(first, {})
+        await clock.advance(1.0)
+        assert crowd.names == ["i"]
+        acme.refund(second)
+        await clock.advance(1.0)
+
+        assert crowd.names == ["i", "last"]
+        assert acme.waiting() == {Lane.INTERACTIVE: 0, Lane.BATCH: 1}
+        await crowd.home()
+
+    async def test_nobody_passes_who_waits_for_one(self, clock: ManualClock) -> None:
+        acme = account(clock, MINUTE, most_under_way=1)
+        crowd = Crowd(acme, clock)
+        (debit,) = await take(acme)
+        crowd.come("first")
+        await clock.advance(0.0)
+
+        acme.arrived(debit, {})
+        crowd.come("late")
+        await clock.advance(0.0)
+
+        assert crowd.names == ["first"]
+        await crowd.home()
+
+    async def test_who_loses_patience_is_told_how_many_are_under_way(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, rolling("many", 50, 60.0), most_under_way=2)
+        crowd = Crowd(acme, clock)
+        await take(acme, 2)
+        # Those behind are not kept waiting by the patience of those before.
+        waits = {"first": 50.0, "second": 0.0, "third": 20.0, "fourth": 10.0}
+        for name, wait in waits.items():
+            crowd.come(name, wait=wait)
+        ended = []
+        for seconds in (0.0, 9.99, 0.01, 10.0, 30.0):
+            await clock.advance(seconds)
+            ended.append([name for name, _ in crowd.refused])
+            crowd.refused[:] = []
+
+        assert ended == [["second"], [], ["fourth"], ["third"], ["first"]]
+        error = await refused(take(acme))
+        assert (error.provider, error.window) == ("acme", "connections")
+        assert "2 calls are under way" in error.message
+        assert error.retry_after_seconds == 1.0
+
+    async def test_who_is_ahead_of_others_is_not_hurried_by_who_has_left(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, MINUTE, most_under_way=1)
+        crowd = Crowd(acme, clock)
+        (debit,) = await take(acme)
+        crowd.come("first", wait=10.0)
+        crowd.come("second", wait=30.0)
+        await clock.advance(1.0)
+        acme.arrived(debit, {})
+        await clock.advance(28.9)
+        assert crowd.names == ["first"]
+        assert crowd.refused == []
+
+        await clock.advance(0.1)
+
+        assert [name for name, _ in crowd.refused] == ["second"]
+
+    async def test_nobody_knows_when_one_comes_free(self, clock: ManualClock) -> None:
+        acme = account(clock, MINUTE, most_under_way=1)
+        crowd = Crowd(acme, clock)
+        await take(acme)
+        crowd.come("waits")
+        await clock.advance(0.0)
+
+        assert acme.available_in() == 0.0
+        await crowd.home()
+
+    async def test_a_window_that_is_full_is_told_at_once_all_the_same(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, MINUTE, most_under_way=5)
+        await take(acme, 5)
+
+        error = await refused(take(acme, wait=50.0))
+
+        assert error.window == "minute"
+
+    async def test_who_is_late_because_none_was_free_is_told_by_the_window(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, PAIR, most_under_way=1)
+        crowd = Crowd(acme, clock)
+        (debit,) = await take(acme)
+        for name, wait in {"a": 30.0, "b": 15.0, "c": 40.0}.items():
+            crowd.come(name, wait=wait)
+        await clock.advance(8.0)
+
+        # Those behind were to leave ten seconds after it, and it has left late.
+        acme.arrived(debit, {})
+        await clock.advance(0.3)
+
+        assert crowd.names == ["a"]
+        assert [(name, error.window) for name, error in crowd.refused] == [
+            ("b", "pair")
+        ]
+        await crowd.home()
+
+    async def test_a_thousand_who_wait_for_one_keep_nobody_busy(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, rolling("many", 5000, 60.0), most_under_way=16)
+        crowd = Crowd(acme, clock)
+        debits = await take(acme, 16)
+        for number in range(1000):
+            crowd.come(f"{number}", wait=30.0 + number)
+        await clock.advance(0.0)
+        clock.slept.clear()
+
+        await clock.advance(29.0)
+        assert clock.slept == []
+        for debit in debits:
+            acme.arrived(debit, {})
+        await clock.advance(0.0)
+
+        assert len(crowd.names) == 16
+        # Each that leaves, and each that is first in its place, looks once.
+        assert len(clock.slept) <= 17
+        await crowd.home()
+
+
+class TestThousands:
+    """
+    What one who comes, passes or leaves costs does not grow with the queue.
+
+    By the processor's time, which other processes do not take. To foresee the queue
+    anew for each took 15 seconds on a machine that now takes a tenth of one; half of
+    a second leaves it room to be slow, and not to grow with the square.
+    """
+
+    NUMBER = 2000
+    MOST_SECONDS = 0.5
+
+    async def test_lanes_that_alternate_do_not_hold_up_the_loop(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, SECOND, rolling("minute", 60, 60.0), DAY_OF_THOUSANDS)
+        crowd = Crowd(acme, clock)
+        await take(acme)
+        lanes = list(Lane)
+        for number in range(self.NUMBER):
+            crowd.come(f"{number}", lane=lanes[number % 2])
+        began = time.process_time()
+
+        await asyncio.sleep(0)
+
+        assert time.process_time() - began < self.MOST_SECONDS
+        assert sum(acme.waiting().values()) == self.NUMBER
+        # What the next is told is nearly true at once, and true a moment later: as if
+        # nobody had passed the others, a tenth less is kept from them than will be.
+        now = Timekeeper(clock).now()
+        turn = acme.outlook(now).next_turn(Lane.BATCH, 1, now)
+        true = turn.at_seconds - now.seconds
+        error = await refused(take(acme, lane=Lane.BATCH))
+        assert error.retry_after_seconds == pytest.approx(true, rel=0.05)
+        clock.pass_by(0.3)
+        error = await refused(take(acme, lane=Lane.BATCH))
+        assert error.retry_after_seconds == pytest.approx(true - 0.3, abs=0.01)
+        await crowd.home()
+
+    async def test_those_who_give_up_and_are_followed_by_others_neither(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, SECOND, DAY_OF_THOUSANDS)
+        crowd = Crowd(acme, clock)
+        await take(acme)
+        for number in range(self.NUMBER):
+            crowd.come(f"{number}", lane=Lane.BATCH)
+        await asyncio.sleep(0)
+        began = time.process_time()
+
+        for number in range(200):
+            crowd.tasks[f"{2 * number}"].cancel()
+            crowd.come(f"more {number}", lane=Lane.BATCH)
+            await asyncio.sleep(0)
+
+        assert time.process_time() - began < self.MOST_SECONDS
+        await asyncio.sleep(0)
+        assert acme.waiting()[Lane.BATCH] == self.NUMBER
+        await crowd.home()
+
+    async def test_those_who_pass_and_are_followed_by_others_neither(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, rolling("many", 1000, 3000.0), share=0.5)
+        crowd = Crowd(acme, clock)
+        await take(acme, 500, lane=Lane.BATCH)
+        for number in range(self.NUMBER):
+            crowd.come(f"{number}", lane=Lane.BATCH)
+        await asyncio.sleep(0)
+        began = time.process_time()
+
+        for number in range(200):
+            await take(acme)
+            crowd.come(f"more {number}", lane=Lane.BATCH)
+            await asyncio.sleep(0)
+
+        assert time.process_time() - began < self.MOST_SECONDS
+        assert acme.waiting()[Lane.BATCH] == self.NUMBER + 200
+        await crowd.home()
 
 
 class TestLeaving:
@@ -780,6 +1006,49 @@ class TestHeaders:
         assert use.spend.metered_usd == Decimal(3)
         assert acme.charges
         assert acme.price_usd("quote") == Decimal("0.5")
+
+    async def test_a_limit_that_is_told_no_more_is_over(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, TOLD, share=0.0)
+        (debit,) = await take(acme)
+        acme.arrived(debit, {"x-limit": "4"})
+        await take(acme, 3)
+        await refused(take(acme))
+        changes = acme.changes
+
+        clock.pass_by(61.0)
+
+        # Four fit at once, and the next one looks again.
+        await take(acme, 10)
+        await refused(take(acme))
+        assert acme.changes == changes + 11
+
+    @pytest.mark.parametrize(("most_units", "windows"), [(100, 2), (1_000_000, 0)])
+    async def test_no_header_makes_a_call_cost_more_than_all_there_is(
+        self,
+        clock: ManualClock,
+        caplog: pytest.LogCaptureFixture,
+        most_units: int,
+        windows: int,
+    ) -> None:
+        budget = Budget(
+            windows=(
+                rolling("units", 100, 60.0, counts=Counts.UNITS),
+                rolling("more", 1000, 90.0, counts=Counts.UNITS),
+            )[:windows],
+            price_per_unit_usd=Decimal(1),
+            used_header="x-used",
+        )
+        acme = ledger(clock, budget).accounts["acme"]
+        for _ in range(3):
+            (debit,) = await take(acme)
+            extra = acme.arrived(debit, {"x-used": "999999999999"})
+            assert extra == most_units
+            clock.pass_by(50.0 if not windows else 61.0)
+
+        said = [each for each in caplog.messages if "999999999998 units" in each]
+        assert len(said) == (3 if windows else 2)
 
 
 class TestWriting:

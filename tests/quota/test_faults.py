@@ -217,6 +217,23 @@ def test_a_weight_fits_the_smallest_window_that_counts_units() -> None:
     assert paths(day, rolling(limit=4), weights={"chart": 9}) == []
 
 
+@pytest.mark.parametrize("windows", [(), (fixed(),), (fixed(limit=10_000_000),)])
+def test_a_weight_is_at_most_a_million(windows: tuple[Window, ...]) -> None:
+    for weight in (1_000_001, 10**19):
+        (fault,) = faults(Budget(windows=windows, weights={"*": weight}))
+
+        assert fault == Fault("weights.*", "an integer ≤ 1000000")
+    assert paths(*windows, weights={"*": 1_000_000}) == []
+
+
+def test_the_smaller_of_two_bounds_of_a_weight_is_told() -> None:
+    units = fixed(counts=Counts.UNITS)
+
+    (fault,) = faults(Budget(windows=(units,), weights={"*": 10**19}))
+
+    assert fault.expected == "an integer ≤ 25, the limit of window 'day'"
+
+
 @pytest.mark.parametrize("part", ["price_per_unit_usd", "monthly_price_usd"])
 @pytest.mark.parametrize("price", ["-0.01", "NaN", "sNaN", "Infinity", "1000001"])
 def test_a_price_is_a_number_that_can_be_paid(part: str, price: str) -> None:

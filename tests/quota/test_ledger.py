@@ -396,6 +396,56 @@ class TestKeeping:
         assert len(file.vendor("acme", "", "").credentials[""].entries) == 0
         book.close()
 
+    async def test_a_bug_in_summing_up_ends_nothing(
+        self,
+        tmp_path: Path,
+        clock: ManualClock,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        setups = [
+            Setup(name, "free", Budget(windows=(DAY,))) for name in ("acme", "other")
+        ]
+        book = await asyncio.to_thread(opened, tmp_path, clock, *setups)
+        acme, other = book.accounts.values()
+
+        def overflowing(_: object) -> bool:
+            raise OverflowError
+
+        async with book.keeping():
+            await take(acme)
+            await take(other)
+            monkeypatch.setattr(acme, "save", overflowing)
+            await clock.advance(15.0)
+            file = book._file  # noqa: SLF001 - what is in the file is the point
+            assert file is not None
+            assert len(file.vendor("other", "", "").credentials[""].entries) == 0
+            await take(acme)
+
+        assert {each.levelname for each in caplog.records} == {"ERROR"}
+        assert "acme: what was used cannot be summed up" in caplog.messages[0]
+        again = await asyncio.to_thread(opened, tmp_path, clock, *setups)
+        assert again.uses()[0].windows[0].used == 2
+        again.close()
+
+    async def test_a_limit_that_is_over_lets_those_who_wait_leave(
+        self, clock: ManualClock
+    ) -> None:
+        window = Window(name="minute", limit=9, seconds=60.0, limit_header="x-limit")
+        book = ledger(clock, Budget(windows=(window,)))
+        acme = book.accounts["acme"]
+        crowd = Crowd(acme, clock)
+        async with book.keeping():
+            (debit,) = await take(acme)
+            acme.arrived(debit, {"x-limit": "2"})
+            await clock.advance(50.0)
+            await take(acme)
+            for name in "abcd":
+                crowd.come(name)
+            await clock.advance(12.0)
+
+            assert crowd.names == ["a", "b", "c", "d"]
+
     async def test_a_bug_of_a_caller_still_leaves_all_of_it_saved(
         self, tmp_path: Path, clock: ManualClock
     ) -> None:

@@ -152,18 +152,80 @@ def test_its_length_says_whether_it_is_written_down_and_watched(
 def test_a_limit_is_only_lowered_and_the_share_with_it(window: Window) -> None:
     mine = line(window, 0.25)
     for limit in (-1, 0, 10, 11):
-        assert not mine.lower(limit)
+        assert not mine.lower(limit, NOW)
     origins = [mine.origin]
 
-    assert mine.lower(5)
+    assert mine.lower(5, NOW)
 
     assert [*origins, mine.origin] == [Origin.DECLARED, Origin.HEADER]
     assert mine.limit == 5
     assert mine.kept == 1
     assert {slot.meter.limit for slot in mine.slots if slot.batch_only} == {4}
-    assert mine.lower(1)
+    assert mine.lower(1, NOW)
     assert mine.kept == 0
     assert {slot.meter.limit for slot in mine.slots} == {1}
+
+
+def later(seconds: float, *, jump: float = 0.0) -> Instant:
+    """Return a moment after which somebody has set the wall clock."""
+    moment = NOW.at(NOW.seconds + seconds)
+    return moment._replace(wall_ns=moment.wall_ns + round(jump * SECOND_NS))
+
+
+@pytest.mark.parametrize("window", KINDS)
+def test_a_limit_that_is_told_no_more_is_what_was_declared(window: Window) -> None:
+    mine = line(window, 0.25)
+    mine.origin = Origin.CONFIGURED
+    span = 9.5 * 3600 if window is DAY else 60.0
+    assert not mine.relax(NOW)
+    assert mine.lower(5, NOW)
+    # It was told again, and then something else.
+    renewed = later(span / 2 if window is not DAY else 60.0)
+    assert not mine.lower(5, renewed)
+    assert not mine.lower(8, later(renewed.seconds - NOW.seconds + 1.0))
+    debit(mine, 4)
+    over = later(14.5 * 3600 if window is DAY else 1.5 * span)
+
+    assert not mine.relax(over.at(over.seconds - 1.0))
+    assert (mine.limit, mine.origin, mine.lowered) == (5, Origin.HEADER, True)
+    assert mine.relax(over)
+    assert not mine.relax(over)
+
+    assert (mine.limit, mine.origin, mine.lowered) == (10, Origin.CONFIGURED, False)
+    assert mine.kept == 2
+    assert {slot.meter.limit for slot in mine.slots} == {10, 8}
+    assert mine.lower(5, over)
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_gives_no_limit_back(jump: float) -> None:
+    mine = line(DAY)
+    mine.lower(5, NOW)
+
+    assert not mine.relax(later(60.0, jump=jump))
+    assert not mine.relax(later(14.6 * 3600, jump=-86_400.0))
+    assert mine.relax(later(26 * 3600, jump=-10 * 86_400.0))
+
+
+def test_a_limit_that_the_heaviest_call_never_fits_is_nonsense() -> None:
+    window = Window(name="units", limit=10, seconds=60.0, counts=Counts.UNITS)
+    mine = Line(window, interactive_share=0.0, call_seconds=10.0, heaviest=4)
+
+    assert not mine.lower(3, NOW)
+    assert mine.lower(4, NOW)
+
+
+@pytest.mark.parametrize("window", KINDS)
+def test_a_limit_that_was_told_is_known_again_with_its_end(window: Window) -> None:
+    mine, other = line(window), line(window)
+    mine.lower(5, NOW)
+
+    other.restore(mine.dump())
+    other.resume(lambda seconds, _: seconds, later(30.0))
+
+    assert other.limit == 5
+    assert not other.relax(later(59.0))
+    assert other.relax(later(14.5 * 3600))
 
 
 @pytest.mark.parametrize("window", KINDS)

@@ -7,13 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.ports.budget import Budget, Counts, Period, Scope, Window
-from ingestion_server.ports.quota import Lane
+from ingestion_server.ports.quota import Lane, Origin
 from ingestion_server.quota.account import Account
 from ingestion_server.quota.ledger import Ledger, Place, Setup
 from tests.clocks import NOW_NS, ManualClock
-from tests.quota.desk import DAY, MINUTE, most, refused, rolling, take
+from tests.quota.desk import DAY, MINUTE, SECOND, most, refused, rolling, take
 
 HOUR = 3600.0
 
@@ -312,6 +313,118 @@ class TestKeys:
         assert machine.used() == {"day": 7}
 
 
+class TestRefusals:
+    """A refusal closes whom it is about."""
+
+    async def test_of_a_key_it_closes_no_other(self, make: Make) -> None:
+        machine = make(DAY)
+        machine.acme.penalise(retry_after_seconds=None, window="day")
+        machine.budget = Budget(windows=(rolling("minute", 1200, 60.0),))
+
+        machine.again(key="paid")
+        assert machine.acme.closed is None
+        await take(machine.acme)
+        machine.reboot()
+
+        machine.budget = Budget(windows=(DAY,))
+        machine.again(key="key")
+        closed = machine.acme.closed
+        assert closed is not None
+        assert closed.window == "day"
+        # Of the first run, 14:30 UTC, New York has 14.5 hours left.
+        assert machine.acme.available_in() == pytest.approx(14.5 * HOUR, abs=10)
+
+    @pytest.mark.parametrize("scope", [Scope.IP, Scope.ACCOUNT])
+    async def test_of_a_shared_window_it_closes_all(
+        self, make: Make, scope: Scope
+    ) -> None:
+        machine = make(MINUTE, replace(DAY, scope=scope))
+        machine.acme.penalise(retry_after_seconds=300.0, window="day")
+
+        machine.again(100.0, key="other")
+
+        assert machine.acme.available_in() == pytest.approx(14.5 * HOUR, abs=110)
+        assert machine.acme.closed is not None
+
+    @pytest.mark.parametrize(
+        ("scopes", "closed"),
+        [
+            ((Scope.KEY,), False),
+            ((Scope.IP, Scope.KEY), False),
+            ((Scope.IP,), True),
+            ((Scope.CONNECTION,), True),
+            ((), True),
+        ],
+    )
+    async def test_without_a_name_it_is_about_the_key_where_keys_are_metered(
+        self, make: Make, scopes: tuple[Scope, ...], *, closed: bool
+    ) -> None:
+        machine = make(
+            *(replace(MINUTE, name=scope.value, scope=scope) for scope in scopes)
+        )
+        for _ in range(2):
+            machine.acme.penalise(retry_after_seconds=None, window="")
+            machine.clock.pass_by(301.0)
+
+        machine.again(0.0, key="other")
+        assert (machine.acme.closed is not None) is closed
+
+        # The pauses go on doubling for whom they are about.
+        machine.clock.pass_by(300.0)
+        machine.acme.penalise(retry_after_seconds=None, window="")
+        seconds = 1200.0 if closed else 300.0
+        assert machine.acme.available_in() == pytest.approx(seconds)
+
+    async def test_what_is_closed_by_both_opens_with_the_later(
+        self, make: Make
+    ) -> None:
+        machine = make(MINUTE, rolling("own", 9, 60.0), replace(DAY, scope=Scope.IP))
+        machine.acme.penalise(retry_after_seconds=600.0, window="own")
+        machine.acme.penalise(retry_after_seconds=300.0, window="day")
+
+        machine.again(0.0, key="other")
+        closed = machine.acme.closed
+        assert closed is not None
+        assert closed.window == "day"
+        machine.again(0.0, key="key")
+        closed = machine.acme.closed
+        assert closed is not None
+        assert closed.window == "own"
+
+
+class TestToldLimits:
+    """What a vendor tells of a limit holds for a window's length."""
+
+    async def test_a_restart_makes_it_neither_longer_nor_shorter(
+        self, make: Make
+    ) -> None:
+        machine = make(replace(rolling("hours", 50, 2 * HOUR), limit_header="x-limit"))
+        (debit,) = await take(machine.acme)
+        machine.acme.arrived(debit, {"x-limit": "5"})
+
+        for _ in range(7):
+            machine.again(HOUR / 4)
+            assert machine.acme.lines[0].limit == 5
+        machine.again(HOUR / 4)
+
+        (use,) = machine.ledger.uses()[0].windows
+        assert (use.limit, use.origin) == (50, Origin.DECLARED)
+
+    async def test_of_a_day_it_holds_until_midnight(self, make: Make) -> None:
+        machine = make(replace(DAY, limit_header="x-limit"))
+        (debit,) = await take(machine.acme)
+        machine.acme.arrived(debit, {"x-limit": "5"})
+
+        machine.again(14 * HOUR)
+        machine.reboot()
+        assert machine.ledger.uses()[0].windows[0].limit == 5
+        machine.again(HOUR)
+
+        assert machine.ledger.uses()[0].windows[0].limit == 25
+        machine.again()
+        assert machine.ledger.uses()[0].windows[0].limit == 25
+
+
 class TestOtherPlans:
     """Windows come and go with plans."""
 
@@ -324,11 +437,163 @@ class TestOtherPlans:
 
         machine.again()
 
-        # Calls can be counted by any window, a sum only by its own kind.
+        # Calls can be counted by any window, and of another kind a sum is carried.
         assert machine.used() == {"day": 3}
+        await take(machine.acme)
         machine.budget = Budget(windows=(DAY,))
         machine.again()
+        assert machine.used() == {"day": 4}
+
+    @pytest.mark.parametrize("saved", [True, False])
+    async def test_a_plan_without_a_day_gives_back_none_of_it(
+        self, make: Make, *, saved: bool
+    ) -> None:
+        machine = make(SECOND, DAY)
+        await take(machine.acme)
+        machine.clock.pass_by(2.0)
+        await take(machine.acme)
+        if saved:
+            machine.ledger.save()
+
+        machine.budget = Budget(windows=(rolling("minute", 75, 60.0),))
+        machine.again()
+        await take(machine.acme, 5)
+        machine.ledger.save()
+        for _ in range(3):
+            machine.again()
+        machine.budget = Budget(windows=(SECOND, DAY))
+        machine.again()
+
+        # What was called under the other plan is of no day of it.
+        assert machine.used()["day"] == 2
+        machine.again(86_400.0)
+        assert machine.used()["day"] == 0
+
+    @pytest.mark.parametrize("saved", [True, False])
+    @pytest.mark.parametrize("reboots", [True, False])
+    async def test_nor_does_another_key_with_another_plan(
+        self, make: Make, *, saved: bool, reboots: bool
+    ) -> None:
+        machine = make(DAY)
+        await take(machine.acme, 2)
+        if saved:
+            machine.ledger.save()
+
+        machine.budget = Budget(windows=(rolling("minute", 75, 60.0),))
+        machine.again(key="other")
+        await take(machine.acme, 5)
+        if reboots:
+            machine.key = "other"
+            machine.budget = Budget(windows=(rolling("minute", 75, 60.0),))
+            machine.reboot()
+        machine.budget = Budget(windows=(DAY,))
+        machine.again(key="key")
+
+        assert machine.used() == {"day": 2}
+
+    async def test_a_window_that_is_renamed_goes_on(self, make: Make) -> None:
+        machine = make(rolling("minute", 75, 60.0), DAY)
+        for debit in await take(machine.acme, 3):
+            machine.acme.arrived(debit, {})
+        machine.ledger.save()
+        daily = replace(DAY, name="daily")
+
+        machine.budget = Budget(windows=(rolling("burst", 75, 60.0), daily))
+        machine.again(30.0)
+
+        assert machine.used() == {"burst": 3, "daily": 3}
+        machine.again(31.0)
+        assert machine.used() == {"burst": 0, "daily": 3}
+        await take(machine.acme)
+        machine.budget = Budget(windows=(DAY,))
+        machine.again()
+        assert machine.used() == {"day": 4}
+
+    async def test_names_decide_between_windows_that_are_alike(
+        self, make: Make
+    ) -> None:
+        one, other = rolling("a", 9, 60.0), rolling("b", 5, 60.0)
+        machine = make(one)
+        await take(machine.acme, 3)
+        machine.ledger.save()
+
+        machine.budget = Budget(windows=(other, one))
+        machine.again()
+
+        assert machine.used() == {"a": 3, "b": 0}
+
+    @pytest.mark.parametrize("name", ["day", "daily"])
+    async def test_a_day_of_another_zone_begins_with_the_old_one(
+        self, make: Make, name: str
+    ) -> None:
+        day = replace(DAY, reset_zone="UTC")
+        machine = make(day)
+        await take(machine.acme, 5)
+        machine.ledger.save()
+
+        machine.budget = Budget(windows=(replace(DAY, name=name),))
+        machine.again()
+        assert machine.used() == {name: 5}
+        await take(machine.acme, 2)
+        machine.budget = Budget(windows=(day,))
+        machine.again()
+
+        assert machine.used() == {"day": 7}
+        # 14:30 UTC; the days of New York end five hours later.
+        machine.budget = Budget(windows=(replace(DAY, name=name),))
+        machine.again(10 * HOUR)
+        assert machine.used() == {name: 7}
+        machine.again(5 * HOUR)
+        assert machine.used() == {name: 0}
+
+    async def test_numbers_of_calls_tell_nothing_about_units(self, make: Make) -> None:
+        machine = make(rolling("day", 25, 86_400.0))
+        await take(machine.acme, 3)
+        machine.ledger.save()
+        units = rolling("day", 800, 86_400.0, counts=Counts.UNITS)
+
+        machine.budget = Budget(windows=(units,))
+        machine.again()
         assert machine.used() == {"day": 0}
+
+        machine.budget = Budget(windows=(rolling("day", 25, 86_400.0),))
+        machine.again()
+        assert machine.used() == {"day": 3}
+
+    async def test_windows_of_the_vendor_are_kept_whatever_the_key(
+        self, make: Make, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "ingestion_server.quota")
+        shared = replace(DAY, scope=Scope.IP)
+        machine = make(shared)
+        await take(machine.acme, 4)
+        machine.budget = Budget(windows=(MINUTE,))
+
+        machine.again(key="other")
+
+        assert any("4 of 25 calls are used" in each for each in caplog.messages)
+        machine.budget = Budget(windows=(shared,))
+        machine.again(key="third")
+        assert machine.used() == {"day": 4}
+
+    async def test_of_many_budgets_the_windows_that_last_are_kept(
+        self, make: Make
+    ) -> None:
+        machine = make(DAY)
+        await take(machine.acme, 2)
+        for number in range(40):
+            window = rolling(f"w{number}", 9, 600.0 + number)
+            machine.budget = Budget(windows=(window,))
+            machine.again(0.1)
+            await take(machine.acme)
+            machine.ledger.save()
+
+        assert len(machine.acme.dump_of_key()["parked"]) == 32
+        machine.budget = Budget(windows=(DAY,))
+        machine.again(700.0)
+        assert machine.used() == {"day": 2}
+        # What is over is dropped.
+        assert machine.acme.dump_of_key()["parked"] == []
 
     async def test_a_lower_limit_holds_for_what_was_counted(self, make: Make) -> None:
         machine = make(DAY)

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -400,6 +401,111 @@ def test_a_log_that_has_grown_begins_anew(tmp_path: Path) -> None:
 
     assert not journal.long
     assert log.stat().st_size == size
+    journal.close()
+
+
+class TestLostFiles:
+    """A file that is not there any more is not written into."""
+
+    @pytest.mark.parametrize("name", [FILE_NAME, f"{FILE_NAME}-wal"])
+    @pytest.mark.parametrize("replaced", [True, False])
+    def test_it_is_said_and_nothing_is_written_until_it_is_back(
+        self,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+        name: str,
+        *,
+        replaced: bool,
+    ) -> None:
+        journal = opened(tmp_path)
+        vendor = journal.vendor("acme", "", "key")
+        key = vendor.credentials["key"].id
+        journal.look()
+        (tmp_path / name).rename(tmp_path / "elsewhere")
+        if replaced:
+            shutil.copy(tmp_path / "elsewhere", tmp_path / name)
+
+        for _ in range(2):
+            journal.checkpoint()
+            journal.look()
+            with pytest.raises(JournalError, match="restart the server"):
+                journal.debit(key, 1, NOW, 1, batch=False)
+            with pytest.raises(JournalError, match="put it back"):
+                journal.save(vendor.id, {}, {}, NOW)
+        assert (tmp_path / name).exists() is replaced
+        (tmp_path / "elsewhere").rename(tmp_path / name)
+        journal.look()
+        journal.debit(key, 2, NOW, 1, batch=False)
+
+        assert [each.levelname for each in caplog.records] == ["ERROR", "WARNING"]
+        assert len(journal.vendor("acme", "", "key").credentials["key"].entries) == 1
+        journal.close()
+
+    def test_what_cannot_be_looked_at_is_not_lost(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(path: Path) -> None:
+            raise OSError(5, "Input/output error", str(path))
+
+        journal = opened(tmp_path)
+        key = journal.vendor("acme", "", "key").credentials["key"].id
+        monkeypatch.setattr(Path, "stat", broken)
+
+        journal.look()
+
+        journal.debit(key, 1, NOW, 1, batch=False)
+        journal.close()
+
+    async def test_calls_are_held_back_within_a_second(
+        self, tmp_path: Path, clock: ManualClock
+    ) -> None:
+        book = await asyncio.to_thread(ledger, tmp_path, clock)
+        acme = book.accounts["acme"]
+        async with book.keeping():
+            await take(acme)
+            await asyncio.to_thread((tmp_path / FILE_NAME).unlink)
+
+            async def until_held() -> str:
+                while True:
+                    await clock.advance(1.0)
+                    await asyncio.sleep(0.01)
+                    try:
+                        await take(acme)
+                    except LedgerUnavailableError as error:
+                        return str(error)
+
+            said = await asyncio.wait_for(until_held(), 10)
+        assert "was deleted, moved or replaced" in said
+        assert not await asyncio.to_thread((tmp_path / FILE_NAME).exists)
+
+
+async def test_somebody_else_who_writes_holds_calls_back_and_nobody_up(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    book = await asyncio.to_thread(ledger, tmp_path, clock)
+    acme = book.accounts["acme"]
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as shell:
+        shell.execute("begin immediate")
+        begin = time.perf_counter()
+        for _ in range(10):
+            with pytest.raises(LedgerUnavailableError, match="locked"):
+                await take(acme)
+        book.save()
+        assert time.perf_counter() - begin < 0.5
+        shell.execute("rollback")
+
+    await take(acme)
+    book.close()
+
+
+def test_a_number_that_is_too_large_is_told(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+
+    with pytest.raises(JournalError, match="too large"):
+        journal.debit(1, 1, NOW, 1 << 64, batch=False)
+    with pytest.raises(JournalError, match="cannot be written"):
+        journal.save(1, {"count": 1 << 64}, {}, NOW)
+    journal.refund(1, 1, NOW, 1 << 64)
     journal.close()
 
 

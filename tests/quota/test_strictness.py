@@ -425,6 +425,48 @@ async def test_nearly_all_that_the_windows_allow_is_used(
         assert strict.utilisation(from_ns, until_ns) <= share + 1e-9
 
 
+@pytest.mark.parametrize("lane", Lane)
+async def test_who_waits_for_a_connection_does_not_fall_out_of_the_window(
+    lane: Lane, tmp_path: Path
+) -> None:
+    """A slow vendor holds all connections for longer than its window is."""
+    window = rolling("five", 60, 5.0)
+    world = World(tmp_path, Budget(windows=(window,)), connections=16)
+    await world.start()
+    slow = Plan(lane=lane, answer_seconds=6.0)
+    quick = Plan(lane=lane, answer_seconds=0.1)
+
+    for number in range(200):
+        world.call(slow if number < 16 else quick)
+    await world.clock.advance(5.9)
+    assert len(world.vendor.arrivals) == 16
+    await world.clock.advance(54.0)
+    await world.stop()
+
+    assert judged(world).violations() == []
+    # And nobody has waited needlessly.
+    assert world.refused == []
+    assert len(world.vendor.arrivals) == 200
+
+
+async def test_a_slow_vendor_gets_all_that_its_window_allows(tmp_path: Path) -> None:
+    """Calls that are still open do not hold up others for which there is room."""
+    second = rolling("second", 1, 1.0)
+    world = World(tmp_path, Budget(windows=(second,)), connections=16)
+    await world.start()
+
+    for _ in range(12):
+        world.call(Plan(answer_seconds=6.0))
+    # Until the first answer, nothing tells that they travel long.
+    await world.clock.advance(5.9)
+    assert len(world.vendor.arrivals) == 6
+    await world.clock.advance(54.0)
+    await world.stop()
+
+    assert judged(world).violations() == []
+    assert len(world.vendor.arrivals) == 12
+
+
 async def test_a_budget_of_which_all_was_used_is_used_again_after_a_restart(
     tmp_path: Path,
 ) -> None:

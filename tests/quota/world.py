@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ingestion_server.domain.errors import QuotaExhaustedError
 from ingestion_server.ports.budget import Budget, Counts, Window, WindowKind
 from ingestion_server.ports.quota import Debit, Lane
 from ingestion_server.quota.account import Account
-from ingestion_server.quota.ledger import Ledger, Place, Setup
+from ingestion_server.quota.ledger import Ledger, Place, Setup, Terms
 from tests.clocks import NOW_NS, SECOND_NS, ManualClock
 from tests.quota import judge
 
@@ -52,9 +53,22 @@ class World:
     """
 
     def __init__(
-        self, folder: Path, budget: Budget, *, now_ns: int = NOW_NS, boots: bool = True
+        self,
+        folder: Path,
+        budget: Budget,
+        *,
+        now_ns: int = NOW_NS,
+        boots: bool = True,
+        connections: int = sys.maxsize,
     ) -> None:
-        """Start the machine; the server starts with ``start``."""
+        """
+        Start the machine; the server starts with ``start``.
+
+        Calls that have their turn leave over so many connections, and wait for one if
+        they must; the server knows how many there are.
+        """
+        self._connections = asyncio.Semaphore(connections)
+        self.terms = Terms(most_under_way=connections)
         self.folder = folder
         self.budget = budget
         self.vendor = Vendor()
@@ -90,6 +104,7 @@ class World:
             Ledger,
             [Setup(PROVIDER, "plan", self.budget, "key")],
             clock=self.clock,
+            terms=self.terms,
             place=place,
         )
 
@@ -162,11 +177,12 @@ class World:
             return
         self.waiting.remove(me)
         self.granted.append((number, plan, debit))
-        if plan.leaves:
-            self.vendor.arrive(
-                self.true_ns + round(plan.travel_seconds * SECOND_NS), debit.units
-            )
-        await clock.sleep(max(plan.answer_seconds, plan.travel_seconds))
+        async with self._connections:
+            if plan.leaves:
+                self.vendor.arrive(
+                    self.true_ns + round(plan.travel_seconds * SECOND_NS), debit.units
+                )
+            await clock.sleep(max(plan.answer_seconds, plan.travel_seconds))
         if plan.leaves:
             account.arrived(debit, {})
         else:

@@ -27,7 +27,7 @@ from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import Span
 from ingestion_server.ports.budget import Budget
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.provider import (
     BarAsk,
     Capability,
@@ -269,10 +269,16 @@ class FakeTransport:
     answer: HttpResponse
 
     async def send(
-        self, request: HttpRequest, *, timeout_seconds: float
+        self,
+        request: HttpRequest,
+        *,
+        timeout_seconds: float,
+        trip: Trip | None = None,
     ) -> HttpResponse:
-        """Answer."""
+        """Answer, and say that it left."""
         del request, timeout_seconds
+        if trip is not None:
+            trip.left = True
         return self.answer
 
     def as_of_ns(self, request: HttpRequest) -> int | None:

@@ -20,7 +20,7 @@ from ingestion_server.domain.errors import (
     MalformedPayloadError,
     ProviderUnavailableError,
 )
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.transport.aiohttp_transport import (
     AiohttpTransport,
     TransportLimits,
@@ -59,12 +59,14 @@ async def facing(handler: Handler, limits: TransportLimits | None = None):
         yield transport, server
 
 
-async def sent(url: str, request: HttpRequest | None = None) -> HttpResponse:
+async def sent(
+    url: str, request: HttpRequest | None = None, trip: Trip | None = None
+) -> HttpResponse:
     """Send one request to a server at some url."""
     async with AiohttpTransport(
         clock=FakeClock(), hosts=HOSTS, rebase=url
     ) as transport:
-        return await transport.send(request or ask(), timeout_seconds=5)
+        return await transport.send(request or ask(), timeout_seconds=5, trip=trip)
 
 
 def always(answer: Callable[[], web.Response]) -> Handler:
@@ -237,6 +239,7 @@ async def test_broken_answers_are_told_apart(
 
 
 async def test_who_does_not_answer_is_not_waited_for() -> None:
+    trip = Trip()
     forever = asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
@@ -247,11 +250,11 @@ async def test_who_does_not_answer_is_not_waited_for() -> None:
     async with facing(handler) as (transport, _):
         with pytest.raises(
             ProviderUnavailableError, match=r"did not answer within 0\.05 s"
-        ) as caught:
-            await transport.send(ask(), timeout_seconds=0.05)
+        ):
+            await transport.send(ask(), timeout_seconds=0.05, trip=trip)
         forever.set()
 
-    assert not caught.value.never_left
+    assert trip.left is True
 
 
 async def test_a_body_that_never_ends_is_not_waited_for() -> None:
@@ -289,34 +292,38 @@ async def test_cancelling_is_passed_on() -> None:
 
 
 async def test_nobody_at_home_is_unavailable() -> None:
+    trip = Trip()
     async with serving(always(hello)) as server:
         url = server.url
 
     with pytest.raises(ProviderUnavailableError, match="cannot be reached") as caught:
-        await sent(url, ask(key=KEY))
+        await sent(url, ask(key=KEY), trip=trip)
 
     assert HOST in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
-    assert caught.value.never_left
+    assert trip.left is False
 
 
 async def test_a_name_that_nobody_knows_is_told_and_the_call_never_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    trip = Trip()
+
     async def getaddrinfo(*_: object, **__: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
 
-    with pytest.raises(ProviderUnavailableError, match="name is not known") as caught:
-        await sent("http://nobody.invalid", ask())
+    with pytest.raises(ProviderUnavailableError, match="name is not known"):
+        await sent("http://nobody.invalid", ask(), trip=trip)
 
-    assert caught.value.never_left
+    assert trip.left is False
 
 
 async def test_a_certificate_that_is_not_valid_ends_a_call_that_never_left(
     tmp_path: Path,
 ) -> None:
+    trip = Trip()
     certificate, key = await certified(tmp_path)
     transport = AiohttpTransport(
         clock=FakeClock(), hosts={NAME: frozenset({"localhost"})}
@@ -324,25 +331,27 @@ async def test_a_certificate_that_is_not_valid_ends_a_call_that_never_left(
 
     async with shaking_hands(certificate, key) as port, transport:
         request = HttpRequest(NAME, f"https://localhost:{port}/bars")
-        with pytest.raises(ProviderUnavailableError, match="certificate") as caught:
-            await transport.send(request, timeout_seconds=5)
+        with pytest.raises(ProviderUnavailableError, match="certificate"):
+            await transport.send(request, timeout_seconds=5, trip=trip)
 
-    assert caught.value.never_left
+    assert trip.left is False
 
 
 async def test_a_proxy_that_opens_no_tunnel_ends_a_call_that_never_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    trip = Trip()
     async with blurting(b"HTTP/1.1 403 Forbidden\r\n\r\n") as url:
         monkeypatch.setenv("HTTPS_PROXY", url)
         async with AiohttpTransport(clock=FakeClock(), hosts=HOSTS) as transport:
-            with pytest.raises(ProviderUnavailableError, match="refused") as caught:
-                await transport.send(ask(), timeout_seconds=5)
+            with pytest.raises(ProviderUnavailableError, match="refused"):
+                await transport.send(ask(), timeout_seconds=5, trip=trip)
 
-    assert caught.value.never_left
+    assert trip.left is False
 
 
 async def test_a_call_whose_second_hop_finds_nobody_has_left() -> None:
+    trip = Trip()
     async with serving(always(hello)) as nobody:
         elsewhere = nobody.url
 
@@ -353,50 +362,54 @@ async def test_a_call_whose_second_hop_finds_nobody_has_left() -> None:
     transport = AiohttpTransport(clock=FakeClock(), hosts=hosts)
 
     async with serving(always(away)) as server, transport:
-        with pytest.raises(ProviderUnavailableError, match="be reached") as caught:
+        with pytest.raises(ProviderUnavailableError, match="be reached"):
             await transport.send(
-                HttpRequest(NAME, f"{server.url}/bars"), timeout_seconds=5
+                HttpRequest(NAME, f"{server.url}/bars"), timeout_seconds=5, trip=trip
             )
 
     assert len(server.asked) == 1
-    assert not caught.value.never_left
+    assert trip.left is True
 
 
 @pytest.mark.parametrize("answer", [b"", OK + b"Content-Length: 9\r\n\r\nabc"])
 async def test_a_call_that_is_cut_has_left(answer: bytes) -> None:
+    trip = Trip()
     async with blurting(answer) as url:
-        with pytest.raises(ProviderUnavailableError, match="cut") as caught:
-            await sent(url)
+        with pytest.raises(ProviderUnavailableError, match="cut"):
+            await sent(url, trip=trip)
 
-    assert not caught.value.never_left
+    assert trip.left is True
 
 
 async def test_a_call_that_is_reset_after_it_was_sent_has_left() -> None:
+    trip = Trip()
+
     async def reset(request: web.Request) -> web.Response:
         assert request.transport is not None
         request.transport.abort()
         return hello()
 
     async with facing(reset) as (transport, server):
-        with pytest.raises(ProviderUnavailableError) as caught:
-            await transport.send(ask(), timeout_seconds=5)
+        with pytest.raises(ProviderUnavailableError):
+            await transport.send(ask(), timeout_seconds=5, trip=trip)
 
     assert len(server.asked) == 1
-    assert not caught.value.never_left
+    assert trip.left is True
 
 
 async def test_what_left_over_a_kept_connection_is_not_sent_again_unasked() -> None:
+    trip = Trip()
     async with (
         breaking_off(after=1) as (url, asked),
         AiohttpTransport(clock=FakeClock(), hosts=HOSTS, rebase=url) as transport,
     ):
         await transport.send(ask(), timeout_seconds=5)
 
-        with pytest.raises(ProviderUnavailableError, match="cut") as caught:
-            await transport.send(ask(), timeout_seconds=5)
+        with pytest.raises(ProviderUnavailableError, match="cut"):
+            await transport.send(ask(), timeout_seconds=5, trip=trip)
 
     assert len(asked) == 2
-    assert not caught.value.never_left
+    assert trip.left is True
 
 
 async def test_a_header_that_no_wire_carries_is_not_sent() -> None:

@@ -64,39 +64,11 @@ HERE = ConnectionKey("h", 443, True, True, None, None, None)  # noqa: FBT003
 def test_the_most_specific_row_decides(
     error: Exception, kind: type[Exception], words: str
 ) -> None:
-    mapped = failures.mapped(error, provider="acme", host="h", first=True)
+    mapped = failures.mapped(error, provider="acme", host="h")
 
     assert type(mapped) is kind
     assert words in str(mapped)
     assert str(mapped).startswith("acme (h) ")
-
-
-@pytest.mark.parametrize(
-    ("error", "unheard"),
-    [
-        (aiohttp.ClientConnectorDNSError(HERE, OSError(2, "no")), True),
-        (aiohttp.ClientConnectorCertificateError(HERE, ssl.CertificateError()), True),
-        (aiohttp.ClientConnectorSSLError(HERE, ssl.SSLError(1, "no")), True),
-        (aiohttp.ClientProxyConnectionError(HERE, OSError(2, "no")), True),
-        (aiohttp.ClientHttpProxyError(ASKED, (), status=403), True),
-        (aiohttp.ClientConnectorError(HERE, OSError(2, "no")), True),
-        (aiohttp.SocketTimeoutError(), False),
-        (aiohttp.ServerDisconnectedError(), False),
-        (aiohttp.ClientOSError(104, "reset"), False),
-        (aiohttp.ClientPayloadError(), False),
-        (ConnectionResetError(), False),
-        (TimeoutError(), False),
-        (ssl.SSLError(1, "no"), False),
-    ],
-)
-@pytest.mark.parametrize("first", [True, False])
-def test_only_without_a_connection_on_the_first_hop_a_call_never_left(
-    *, error: Exception, unheard: bool, first: bool
-) -> None:
-    mapped = failures.mapped(error, provider="acme", host="h", first=first)
-
-    assert isinstance(mapped, ProviderUnavailableError)
-    assert mapped.never_left is (unheard and first)
 
 
 def test_a_cause_that_tells_a_query_is_not_chained() -> None:

@@ -116,6 +116,23 @@ FUNCTIONS: Final[Mapping[tuple[AssetClass, Interval], str]] = MappingProxyType(
     }
 )
 """Which function holds which bars."""
+SPLITS: Final = "SPLITS"
+DIVIDENDS: Final = "DIVIDENDS"
+
+FULL: Final = ":full"
+"""Ends the feature name of a request for more than the latest 100 points."""
+_SIZED: Final = (
+    "TIME_SERIES_INTRADAY",
+    "TIME_SERIES_DAILY",
+    "FX_INTRADAY",
+    "FX_DAILY",
+    "CRYPTO_INTRADAY",
+)
+"""The functions that know an output size."""
+ENDPOINTS: Final = frozenset(
+    {*FUNCTIONS.values(), *(name + FULL for name in _SIZED), SPLITS, DIVIDENDS}
+)
+"""What a budget may give a weight."""
 
 _RAW: Final = frozenset({Adjustment.RAW})
 _LONG: Final = frozenset({Interval.DAY_1, Interval.WEEK_1, Interval.MONTH_1})

@@ -25,18 +25,19 @@ from ingestion_server.ports.http import HttpRequest
 from ingestion_server.ports.provider import BarAsk, Credentials
 from ingestion_server.providers.alpha_vantage.declarations import (
     CAPABILITIES,
+    DIVIDENDS,
     EASTERN,
     FIRST_INTRADAY_NS,
+    FULL,
     FUNCTIONS,
     INTERVAL_NAMES,
     NAME,
     QUERY_URL,
+    SPLITS,
     Datatype,
 )
 from ingestion_server.providers.alpha_vantage.symbols import parameters
 
-FULL: Final = ":full"
-"""Ends the feature name of a request for more than the latest 100 points."""
 COMPACT_REACH_NS: Final = 133 * DAY_NS
 """Within so many days are at most 96 weekdays; compact holds 100 points [P]."""
 RECENT_NS: Final = 30 * DAY_NS
@@ -90,13 +91,13 @@ def action_requests(
     if not instrument.asset_class.adjustable:
         return ()
     named = parameters(instrument)
-    splits = _action("SPLITS", (("function", "SPLITS"), *named))
+    splits = _action(SPLITS, (("function", SPLITS), *named))
     if Adjustment.SPLIT_DIVIDEND not in adjustments:
         return (splits,)
     daily = FUNCTIONS[instrument.asset_class, Interval.DAY_1]
     return (
         splits,
-        _action("DIVIDENDS", (("function", "DIVIDENDS"), *named)),
+        _action(DIVIDENDS, (("function", DIVIDENDS), *named)),
         _action(daily + FULL, (("function", daily), *named, _FULL_SIZE)),
     )
 

@@ -48,6 +48,7 @@ class AlphaVantage:
     lifecycle: Final[Lifecycle] = declarations.LIFECYCLE
     plans: Final[Mapping[str, Budget]] = declarations.PLANS
     default_plan: Final = declarations.DEFAULT_PLAN
+    endpoints: Final = declarations.ENDPOINTS
     capabilities: Final[Sequence[Capability]] = declarations.CAPABILITIES
     feed_delay_seconds: Final[float | None] = None
     """Without an ``entitlement`` the vendor does not say."""

@@ -80,6 +80,17 @@ Its 30m is unreliable upstream [S], so the house makes those bars of 15m.
 """
 HISTORY_CODE: Final = CODES[Interval.DAY_1]
 """Interval of the chart that tells the actions: dividends need daily closes."""
+SESSION: Final = "session"
+"""Marks the requests of a greeting."""
+_CHART: Final = "chart"
+ACTIONS: Final = f"{_CHART}:events"
+"""Marks the request that tells the actions."""
+CHARTS: Final[Mapping[Interval, str]] = MappingProxyType(
+    {interval: f"{_CHART}:{code}" for interval, code in CODES.items()}
+)
+"""What marks the requests for bars."""
+ENDPOINTS: Final = frozenset({_CHART, *CHARTS.values(), ACTIONS, SESSION})
+"""What a budget may give a weight."""
 
 
 def granularity(code: str) -> str:

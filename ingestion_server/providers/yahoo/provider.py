@@ -51,6 +51,7 @@ class Yahoo:
     lifecycle: Lifecycle = declarations.LIFECYCLE
     plans: Mapping[str, Budget] = declarations.PLANS
     default_plan: str = declarations.DEFAULT_PLAN
+    endpoints: frozenset[str] = declarations.ENDPOINTS
     capabilities: Sequence[Capability] = declarations.CAPABILITIES
     feed_delay_seconds: float | None = declarations.FEED_DELAY_SECONDS
     needs_key: bool = False
@@ -92,7 +93,7 @@ class Yahoo:
         """Add cookie and crumb, once there are any; a greeting brings its own."""
         headers = (*request.headers, ("User-Agent", _USER_AGENT))
         params = request.params
-        if request.feature != session.FEATURE:
+        if request.feature != declarations.SESSION:
             if credentials.cookies:
                 headers += (("Cookie", session.cookie_header(credentials.cookies)),)
             if credentials.crumb:
@@ -101,7 +102,7 @@ class Yahoo:
 
     def check(self, request: HttpRequest, response: HttpResponse) -> None:
         """Raise the classified error if the answer is a complaint."""
-        if request.feature == session.FEATURE:
+        if request.feature == declarations.SESSION:
             # What else a page of the greeting may be, the greeting judges itself.
             complaints.check_blocked(response)
         else:

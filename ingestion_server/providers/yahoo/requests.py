@@ -16,7 +16,9 @@ from ingestion_server.domain.zones import utc_from_local
 from ingestion_server.ports.http import HttpRequest
 from ingestion_server.ports.provider import BarAsk
 from ingestion_server.providers.yahoo.declarations import (
+    ACTIONS,
     CHART_URL,
+    CHARTS,
     CODES,
     HISTORY_CODE,
     LONGEST_REQUEST_SECONDS,
@@ -71,7 +73,7 @@ def history_request(instrument: Instrument, now_ns: int) -> HttpRequest:
             ("includePrePost", "false"),
             ("events", "div|split"),
         ),
-        feature="chart:events",
+        feature=ACTIONS,
         span=Span(_EARLIEST_SECONDS * SECOND_NS, now_ns),
     )
 
@@ -87,7 +89,7 @@ def _chart(ask: BarAsk, span: Span) -> HttpRequest:
             ("interval", CODES[ask.interval]),
             ("includePrePost", "true" if extended else "false"),
         ),
-        feature=f"chart:{CODES[ask.interval]}",
+        feature=CHARTS[ask.interval],
         span=span,
     )
 

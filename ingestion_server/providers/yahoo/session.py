@@ -27,10 +27,9 @@ from ingestion_server.providers.yahoo.declarations import (
     CRUMB_URL,
     HOSTS,
     NAME,
+    SESSION,
 )
 
-FEATURE: Final = "session"
-"""Marks the requests of a greeting."""
 Exchange = Generator[HttpRequest, HttpResponse, Credentials]
 
 _CRUMB: Final = re.compile(rb"[A-Za-z0-9._/~+=-]{8,20}")
@@ -139,7 +138,7 @@ def _request(
         method="POST" if form else "GET",
         headers=headers,
         form=form,
-        feature=FEATURE,
+        feature=SESSION,
         follow_redirects=False,
     )
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+
 import pytest
 
 from ingestion_server.domain.adjustment import Adjustment
@@ -175,6 +179,35 @@ def test_actions_are_splits_and_if_wanted_dividends_with_the_closes_before() -> 
     ]
     assert every[2].feature == "TIME_SERIES_DAILY:full"
     assert vendor.action_requests(instrument("EUR/USD"), frozenset(Adjustment), 0) == ()
+
+
+def asked_of_all_kinds() -> Iterator[str]:
+    """Yield the features of whatever is asked for whatever is served."""
+    vendor = AlphaVantage()
+    refused = [name for name in sorted(vendor.endpoints) if name.endswith(":full")]
+    for symbol, interval, adjustment, start, without in itertools.product(
+        ("IBM", "EUR/USD", "BTC/EUR"),
+        Interval,
+        Adjustment,
+        ("2023-01-01", "2024-06-28"),
+        ([], refused),
+    ):
+        question = ask(
+            symbol, interval, adjustment=adjustment, start=start, refused=without
+        )
+        with suppress(CapabilityMissingError):
+            yield from features(question)
+        for request in vendor.action_requests(
+            question.instrument, frozenset({adjustment}), 0
+        ):
+            yield request.feature
+
+
+def test_the_endpoints_are_what_is_asked_for_and_nothing_else() -> None:
+    asked = set(asked_of_all_kinds())
+
+    whole = {name.partition(":")[0] for name in asked}
+    assert AlphaVantage().endpoints == asked | whole
 
 
 def test_the_key_comes_last_and_nothing_else_changes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
@@ -195,6 +196,35 @@ def test_one_call_tells_all_actions() -> None:
     assert period(request) == (seconds("1900-01-01"), seconds("2024-07-01") + 1)
     assert dict(request.params)["interval"] == "1d"
     assert dict(request.params)["events"] == "div|split"
+
+
+def asked_of_all_kinds() -> Iterator[str]:
+    """Yield the features of whatever is asked for whatever is served."""
+    vendor = Yahoo()
+    served = set().union(*(row.intervals for row in vendor.capabilities))
+    for (symbol, kind), interval, hours in itertools.product(
+        (
+            ("AAPL", AssetClass.EQUITY),
+            ("^GSPC", AssetClass.INDEX),
+            ("EUR/USD", AssetClass.FX),
+            ("BTC/USD", AssetClass.CRYPTO),
+            ("ES", AssetClass.FUTURE),
+        ),
+        served,
+        TradingHours,
+    ):
+        asked = ask(symbol, interval, kind=kind, hours=hours, now="2024-01-03")
+        requests = (
+            *vendor.bar_requests(asked),
+            *vendor.action_requests(asked.instrument, frozenset(Adjustment), 0),
+        )
+        yield from (request.feature for request in requests)
+
+
+def test_the_endpoints_are_what_is_asked_for_and_the_greeting() -> None:
+    asked = set(asked_of_all_kinds())
+
+    assert Yahoo().endpoints == asked | {"chart", "session"}
 
 
 def test_a_pair_has_no_actions() -> None:

@@ -76,6 +76,16 @@ def header(request: HttpRequest, name: str = "Cookie") -> str:
     return dict(request.headers).get(name, "")
 
 
+def test_all_of_a_greeting_is_one_endpoint() -> None:
+    form = HttpResponse(200, FORM)
+    short, _ = greeted([HttpResponse(404, b"", A3), CRUMB])
+    long, _ = greeted([NOTHING, moved(ABSOLUTE[0]), form, moved(ABSOLUTE[2])])
+
+    assert (len(short), len(long)) == (2, 5)
+    assert {request.feature for request in (*short, *long)} == {"session"}
+    assert "session" in Yahoo().endpoints
+
+
 def test_the_short_way_takes_two_requests() -> None:
     requests, found = greeted([HttpResponse(404, b"", A3), CRUMB])
 
