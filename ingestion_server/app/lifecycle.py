@@ -22,8 +22,11 @@ from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import GrpcServer, bound_server
+from ingestion_server.telemetry.breaker_log import BreakerLog
+from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
 from ingestion_server.telemetry.call_log import CallLog
 from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.quota_log import QuotaLog
@@ -56,13 +59,24 @@ async def served(
     stage = Stage.STARTING
     door = Door(settings.grpc.max_concurrent_calls)
     hooks: list[OnCall] = [CallLog()]
-    alerts = AlertCounter()
+    alerts, moves = AlertCounter(), MoveCounter()
     async with (
-        joined(settings, mode, hooks=hooks, on_alert=[QuotaLog(), alerts]) as house,
+        joined(
+            settings,
+            mode,
+            hooks=hooks,
+            on_alert=[QuotaLog(), alerts],
+            on_breaker=[BreakerLog(), moves],
+        ) as house,
         serving(
             settings.http.address,
             lambda: stage,
-            metrics=MetricsPage(quota_parts(house.ledger, alerts, house.clock.now_ns)),
+            metrics=MetricsPage(
+                {
+                    **quota_parts(house.ledger, alerts, house.clock.now_ns),
+                    **breaker_parts(house.breakers.states, moves),
+                }
+            ),
         ) as http_port,
     ):
         servicer = IngestionServicer(
@@ -70,8 +84,11 @@ async def served(
         )
         quotas = QuotaServicer(house.ledger, door, house.clock)
         _refuse_taken(settings.grpc.address)
+        providers = ProviderServicer(house.roster, house.fetcher, door, house.clock)
         server = bound_server(
-            servicer, quotas, settings.grpc.address, _credentials(settings)
+            [servicer, quotas, providers],
+            settings.grpc.address,
+            _credentials(settings),
         )
         addresses = Addresses(
             _with_port(settings.grpc.address, server.port),

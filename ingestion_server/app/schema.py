@@ -144,6 +144,9 @@ def _choices(kind: object) -> Sequence[str]:
 
 def _bound(metadata: Sequence[object]) -> str:
     for item in metadata:
+        # Where None is taken as well, pydantic leaves the bounds of the type packed.
+        if isinstance(item, FieldInfo):
+            return _bound(item.metadata)
         for name, sign in (("ge", "≥"), ("gt", ">")):
             if (least := getattr(item, name, None)) is not None:
                 return f" {sign} {least}"

@@ -44,6 +44,12 @@ SandboxPlan = Annotated[
 IntradayLabel = Literal["start", "end"]
 
 _BY_PLAN = Unset("as the plan says")
+_AS_FOR_ALL = Unset("as for all vendors")
+Rank = Annotated[
+    Annotated[int, Field(ge=0, le=1000)] | None,
+    Expected("an integer from 0 to 1000"),
+    Unset("by the order"),
+]
 
 
 class Section(BaseModel):
@@ -134,7 +140,9 @@ class BreakerSettings(Section):
     failures: Count = 5
     """How many in a row open the breaker."""
     rest_seconds: Seconds = 30.0
-    """How long it stays open until one probe is let through."""
+    """How long it stays open until one probe is let through; doubled if that fails."""
+    longest_rest_seconds: Seconds = 300.0
+    """What doubling leads to; a longer first rest stays as it is."""
 
 
 class ActionsSettings(Section):
@@ -208,6 +216,24 @@ class BudgetSettings(Section):
     """Response header that tells how many units a call cost."""
 
 
+class VendorBreakerSettings(Section):
+    """Let one vendor rest sooner or longer than the others."""
+
+    failures: Annotated[Count | None, _AS_FOR_ALL] = None
+    """How many in a row, for one kind of data, open its breaker."""
+    rest_seconds: Annotated[Seconds | None, _AS_FOR_ALL] = None
+    """How long it stays open until one probe is let through; doubled if that fails."""
+    longest_rest_seconds: Annotated[Seconds | None, _AS_FOR_ALL] = None
+    """What doubling leads to; a longer first rest stays as it is."""
+
+
+class RegistrySettings(Section):
+    """Choose among vendors that could all answer."""
+
+    seed: Annotated[int | None, Unset("another one at each start")] = None
+    """With the same seed, the same draws among vendors that share the load."""
+
+
 class AlphaVantageSettings(Section):
     """Set up Alpha Vantage."""
 
@@ -227,6 +253,10 @@ class AlphaVantageSettings(Section):
     """How it is asked to spell bars; both are read, whichever comes."""
     budget: BudgetSettings = BudgetSettings()
     """What it allows and costs, if that is not what the plan declares."""
+    breaker: VendorBreakerSettings = VendorBreakerSettings()
+    """When it rests, if that is not as for all vendors."""
+    priority: Rank = None
+    """Its place: smaller is asked first, equals share the load."""
 
 
 class YahooSettings(Section):
@@ -244,6 +274,10 @@ class YahooSettings(Section):
     """
     budget: BudgetSettings = BudgetSettings()
     """What it allows and costs, if that is not what the plan declares."""
+    breaker: VendorBreakerSettings = VendorBreakerSettings()
+    """When it rests, if that is not as for all vendors."""
+    priority: Rank = None
+    """Its place: smaller is asked first, equals share the load."""
 
 
 class ProvidersSettings(Section):

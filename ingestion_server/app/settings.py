@@ -33,6 +33,7 @@ from ingestion_server.app.sections import (
     LogSettings,
     ProvidersSettings,
     QuotaSettings,
+    RegistrySettings,
     RetrySettings,
     SandboxSettings,
     StateSettings,
@@ -89,6 +90,8 @@ class Settings(BaseSettings):
     """Splits and dividends."""
     quota: QuotaSettings = QuotaSettings()
     """Sharing what vendors allow."""
+    registry: RegistrySettings = RegistrySettings()
+    """Choosing among vendors."""
     providers: ProvidersSettings = ProvidersSettings()
     """The vendors."""
     log: LogSettings = LogSettings()

@@ -9,24 +9,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import msgspec
 
-from ingestion_server.app import secrets
+from ingestion_server.app import order, secrets
 from ingestion_server.app.budgets import budget_of
 from ingestion_server.app.clock import SystemClock, boot_id
 from ingestion_server.app.folders import user_cache_folder
 from ingestion_server.app.sections import AlphaVantageSettings
-from ingestion_server.app.settings import DEFAULT, Settings
+from ingestion_server.app.settings import Settings
 from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.calendars import ComputedCalendars
 from ingestion_server.ingest.calling import Exchange
-from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.candidates import Vendor, kinds_served
+from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ingest.ranking import Ranking
+from ingestion_server.ingest.roster import Member, Roster
 from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
 from ingestion_server.policies.breaker import Breakers
 from ingestion_server.policies.limits import (
@@ -43,11 +48,13 @@ from ingestion_server.ports.http import Transport
 from ingestion_server.ports.policy import Send
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import OnAlert
+from ingestion_server.ports.routing import OnBreaker, Overrides, OverridesError
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.journal import JournalError
 from ingestion_server.quota.ledger import Ledger, Place, Setup, Terms
-from ingestion_server.registry.selection import Listing
+from ingestion_server.registry.standing import Standings
+from ingestion_server.store.overrides import FileOverrides, NoOverrides
 
 SANDBOX_KEY: Final = "sandbox-key"
 """What is shown to simulated vendors and recordings, which want some key."""
@@ -77,6 +84,10 @@ class Joined(msgspec.Struct, frozen=True):
     fetcher: Fetcher
     calendars: ComputedCalendars
     ledger: Ledger
+    breakers: Breakers
+    standings: Standings
+    ranking: Ranking
+    roster: Roster
     clock: Clock
     sandbox_url: str
 
@@ -89,6 +100,7 @@ async def joined(
     clock: Clock | None = None,
     hooks: Sequence[OnCall] = (),
     on_alert: Sequence[OnAlert] = (),
+    on_breaker: Sequence[OnBreaker] = (),
 ) -> AsyncIterator[Joined]:
     """
     Build the rooms below the doors, and take them down again.
@@ -116,13 +128,53 @@ async def joined(
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
         )
-        workshop = _Workshop(settings, mode, transport, actions, ledger, clock, hooks)
-        vendors = workshop.vendors(providers)
-        listing = _listing(settings, vendors, providers)
-        fetcher = Fetcher(
-            vendors, listing, calendars=calendars, transport=transport, clock=clock
+        limits, events = _policy_limits(settings), Events(clock)
+        breakers = Breakers(
+            partial(_breaker_limits, settings, limits.breaker),
+            clock,
+            (events, *on_breaker),
         )
-        yield Joined(fetcher, calendars, ledger, clock, url if mode.sandbox else "")
+        for provider in providers:
+            for kind in kinds_served(provider):
+                # So that looking at what was never called makes no difference.
+                breakers.for_key(provider.name, kind)
+        standings = Standings(clock)
+        hooks = (standings, *hooks)
+        workshop = _Workshop(
+            settings, mode, transport, actions, ledger, clock, hooks, limits, breakers
+        )
+        vendors = workshop.vendors(providers)
+        ranking = Ranking(
+            order.listing(settings, providers, vendors),
+            standings,
+            clock,
+            random=Random(settings.registry.seed).random,  # noqa: S311 - no secret
+        )
+        active = dict(vendors)
+        roster = Roster(
+            _members(settings, mode, providers, vendors),
+            active,
+            ranking=ranking,
+            standings=standings,
+            breakers_of=breakers.views,
+            events=events,
+            overrides=_overrides(settings, mode),
+            clock=clock,
+        )
+        fetcher = Fetcher(
+            active, ranking, calendars=calendars, transport=transport, clock=clock
+        )
+        yield Joined(
+            fetcher=fetcher,
+            calendars=calendars,
+            ledger=ledger,
+            breakers=breakers,
+            standings=standings,
+            ranking=ranking,
+            roster=roster,
+            clock=clock,
+            sandbox_url=url if mode.sandbox else "",
+        )
 
 
 def _providers(settings: Settings) -> Sequence[Provider]:
@@ -207,29 +259,28 @@ class _Workshop(msgspec.Struct, frozen=True):
     ledger: Ledger
     clock: Clock
     hooks: Sequence[OnCall]
+    limits: PolicyLimits
+    breakers: Breakers
 
     def vendors(self, providers: Sequence[Provider]) -> dict[str, Vendor]:
         """Return the vendors that are switched on."""
-        limits = _policy_limits(self.settings)
-        breakers = Breakers(limits.breaker, self.clock)
         return {
-            provider.name: self._vendor(provider, limits, breakers)
+            provider.name: self._vendor(provider)
             for provider in providers
             if provider.name in self.ledger.accounts
         }
 
-    def _vendor(
-        self, provider: Provider, limits: PolicyLimits, breakers: Breakers
-    ) -> Vendor:
+    def _vendor(self, provider: Provider) -> Vendor:
         quota = self.ledger.accounts[provider.name]
         key = _key(self.settings, provider.name, self.mode)
 
         def steps(kind: str, send: Send) -> Send:
             policies = standard_policies(
-                limits,
+                self.limits,
                 self.clock,
-                breaker=breakers.for_key(provider.name, kind),
+                breaker=self.breakers.for_key(provider.name, kind),
                 quota=quota,
+                kind=kind,
                 hooks=self.hooks,
             )
             return pipeline(policies, send)
@@ -245,6 +296,7 @@ class _Workshop(msgspec.Struct, frozen=True):
             ),
             quota,
             no_key=_no_key(provider) if provider.needs_key and not key else "",
+            breaker=lambda kind: self.breakers.for_key(provider.name, kind).state(),
         )
 
 
@@ -256,9 +308,16 @@ def _policy_limits(settings: Settings) -> PolicyLimits:
             first_seconds=retry.first_seconds,
             longest_seconds=retry.longest_seconds,
         ),
-        BreakerLimits(failures=breaker.failures, rest_seconds=breaker.rest_seconds),
+        BreakerLimits(**breaker.model_dump()),
         DeadlineLimits(call_seconds=settings.transport.call_seconds),
     )
+
+
+def _breaker_limits(
+    settings: Settings, for_all: BreakerLimits, name: str
+) -> BreakerLimits:
+    own = settings.providers.of(name).breaker.model_dump(exclude_none=True)
+    return msgspec.structs.replace(for_all, **own)
 
 
 def _ledger(
@@ -269,15 +328,14 @@ def _ledger(
     on_alert: Sequence[OnAlert],
 ) -> Ledger:
     place = None
-    # Vendors within the process end with it, unless somebody asks for their ledger.
-    if mode.replay is None and not (mode.sandbox and settings.state.folder is None):
+    if _keeps(settings, mode):
         realm = "sandbox" if mode.sandbox else mode.sandbox_url
         place = Place(settings.state.place(), realm, boot_id())
     try:
         return Ledger(
             [
                 _setup(settings, mode, provider)
-                for provider in _ranked(settings, providers)
+                for provider in order.in_order(settings, providers)
                 if settings.providers.of(provider.name).enabled
             ],
             clock=clock,
@@ -314,6 +372,46 @@ async def _kept(ledger: Ledger) -> AsyncIterator[None]:
             failure = error
     if failure is not None:
         raise failure
+
+
+def _members(
+    settings: Settings,
+    mode: Mode,
+    providers: Sequence[Provider],
+    vendors: Mapping[str, Vendor],
+) -> list[Member]:
+    found = []
+    for provider in providers:
+        plan, budget = _plan(settings, mode, provider)
+        found.append(
+            Member(
+                provider=provider,
+                plan=plan,
+                monthly_usd=budget.monthly_price_usd,
+                per_unit_usd=budget.price_per_unit_usd,
+                vendor=vendors.get(provider.name),
+            )
+        )
+    return found
+
+
+def _overrides(settings: Settings, mode: Mode) -> Overrides:
+    """Return where operators' changes are kept: nowhere, if no ledger is."""
+    if not _keeps(settings, mode):
+        return NoOverrides()
+    overrides = FileOverrides(settings.state.place())
+    try:
+        overrides.load()
+    except OverridesError as error:
+        raise OSError(str(error)) from error
+    return overrides
+
+
+def _keeps(settings: Settings, mode: Mode) -> bool:
+    """Return whether anything is kept: not for vendors that end with the process."""
+    if mode.replay is not None:
+        return False
+    return not mode.sandbox or settings.state.folder is not None
 
 
 def _setup(settings: Settings, mode: Mode, provider: Provider) -> Setup:
@@ -366,20 +464,3 @@ def calendar_folder(settings: Settings) -> Path:
 def _no_key(provider: Provider) -> str:
     variables = " or ".join(secrets.names(f"providers.{provider.name}.api_key"))
     return f"{provider.name} needs a key and has none; set {variables}"
-
-
-def _listing(
-    settings: Settings, vendors: dict[str, Vendor], providers: Sequence[Provider]
-) -> Listing:
-    ranked = [provider.name for provider in _ranked(settings, providers)]
-    return Listing(
-        enabled=tuple(name for name in ranked if name in vendors),
-        disabled=tuple(name for name in ranked if name not in vendors),
-        ranked=settings.origin("providers.order") != DEFAULT,
-    )
-
-
-def _ranked(settings: Settings, providers: Sequence[Provider]) -> list[Provider]:
-    known = {provider.name: provider for provider in providers}
-    names = dict.fromkeys([*settings.providers.order, *known])
-    return [known[name] for name in names if name in known]

@@ -21,8 +21,8 @@ class Exit(IntEnum):
     """No server answers, or it is stopping."""
     FAILED = 5
     """
-    Vendors failed, a quota is used up or cannot be kept, or time ran out: later may be
-    better.
+    Vendors failed, a quota is used up, it or a change cannot be kept, or time ran out:
+    later may be better.
     """
     CONFIGURATION = 6
     """The server lacks a vendor, a key or a plan for this, or one cheap enough."""

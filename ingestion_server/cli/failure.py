@@ -20,6 +20,7 @@ from ingestion_server.client import (
     ProviderError,
     ServerStoppingError,
     ServerUnreachableError,
+    StateUnavailableError,
 )
 
 STATUSES: Final[Mapping[type[IngestionClientError], Exit]] = {
@@ -31,6 +32,7 @@ STATUSES: Final[Mapping[type[IngestionClientError], Exit]] = {
     ProviderError: Exit.FAILED,
     DeadlineExceededError: Exit.FAILED,
     LedgerUnavailableError: Exit.FAILED,
+    StateUnavailableError: Exit.FAILED,
     ConfigurationError: Exit.CONFIGURATION,
 }
 """The exit status of each group of failures; any other is a defect."""

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from ingestion_server.cli import config, doctor, exits, fetch, quota, sandbox, serve
+from ingestion_server.cli import (
+    config,
+    doctor,
+    exits,
+    explain,
+    fetch,
+    providers,
+    quota,
+    sandbox,
+    serve,
+)
 
 INTERRUPTED = 128 + 2
 """What a shell shows for a program that SIGINT ended."""
@@ -25,6 +35,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
 app.command("quota", epilog=exits.EPILOG)(quota.quota)
+app.command("providers", epilog=exits.EPILOG)(providers.providers)
+app.command("explain", epilog=exits.EPILOG)(explain.explain)
 app.command("sandbox")(sandbox.sandbox)
 app.command("config")(config.config)
 app.command("doctor")(doctor.doctor)

@@ -1,39 +1,25 @@
-"""What the command `quota` does: ask once, or watch and outlast the server."""
+"""What the command `quota` does: ask once, or watch."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing, nullcontext
-from typing import Final, NoReturn
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Final
 
 from rich.console import Console, RenderableType
-from rich.live import Live
 
-from ingestion_server.cli import failure, quota_table
+from ingestion_server.cli import failure, quota_table, watching
 from ingestion_server.cli.exits import Exit
+from ingestion_server.cli.frame import Frame
 from ingestion_server.client import (
     Client,
-    DeadlineExceededError,
     IngestionClientError,
     QuotaChanges,
     QuotaForecast,
     Quotas,
-    ServerStoppingError,
-    ServerUnreachableError,
     SyncClient,
 )
-
-_FORECAST_SECONDS: Final = 5.0
-"""How old a forecast may be: rates fall while nothing happens, and nobody tells."""
-_PAUSE_SECONDS: Final = 0.5
-_REDRAWN_PER_SECOND: Final = 2.0
-_AWAY: Final = (ServerUnreachableError, ServerStoppingError, DeadlineExceededError)
-"""What passes when a server is started again."""
 
 
 def show(
@@ -55,7 +41,7 @@ def show(
         sys.stdout.write(json.dumps(both, indent=2, ensure_ascii=False) + "\n")
     else:
         console = Console()
-        console.print(quota_table.drawn(quotas, forecast, width=console.width))
+        console.print(quota_table.drawn(quotas, forecast, Frame(width=console.width)))
     # A reader that went away shows now, while somebody still minds it, and not when
     # the interpreter ends.
     sys.stdout.flush()
@@ -66,165 +52,41 @@ def watch(
     providers: Sequence[str], *, target: str, timeout_seconds: float, as_json: bool
 ) -> Exit:
     """Write what changes until Ctrl-C, and tell the exit status."""
-    aside = Console(stderr=True)
-    console = Console()
-    try:
-        if as_json:
-            asyncio.run(_lines(providers, target, timeout_seconds, aside))
-        else:
-            asyncio.run(_pictures(providers, target, timeout_seconds, console))
-    except KeyboardInterrupt:
-        return Exit.OK
-    except IngestionClientError as e:
-        failure.tell(aside, e)
-        return failure.exit_status(e)
+    return watching.watch(
+        _Board(providers),
+        target=target,
+        timeout_seconds=timeout_seconds,
+        as_json=as_json,
+    )
 
 
 class _Board:
-    """Hold what is on show."""
+    """Hold the quotas that are on show, and their forecast."""
 
-    def __init__(self, console: Console, quotas: Quotas) -> None:
-        self._console = console
+    def __init__(self, providers: Sequence[str]) -> None:
+        self._providers: Final = providers
+        self._quotas: Quotas
         self._forecast: QuotaForecast | None = None
-        self.begin(quotas)
 
-    def begin(self, quotas: Quotas) -> None:
-        """Show a new state; what was known of alerts is told anew."""
-        self._quotas, self._heard, self.note = quotas, time.monotonic(), ""
-        self._alerts: deque[str] = deque(maxlen=quota_table.LATEST_ALERTS)
+    async def begin(self, client: Client) -> None:
+        """Take the windows as they are now."""
+        self._quotas = await client.quotas(self._providers)
 
-    def hear(self, changes: QuotaChanges) -> None:
-        """Apply what has changed."""
+    def stream(self, client: Client) -> AsyncGenerator[QuotaChanges, None]:
+        """Hear of changes."""
+        return client.watch_quotas(self._providers)
+
+    async def renew(self, client: Client) -> None:
+        """Forecast anew: rates fall while nothing happens, and nobody tells."""
+        self._forecast = await client.forecast_quota(providers=self._providers)
+
+    def hear(self, changes: QuotaChanges) -> Iterable[str]:
+        """Apply what has changed, and return a line for each alert."""
         self._quotas = self._quotas.updated(changes)
-        self._heard = time.monotonic()
-        self._alerts += map(quota_table.alert_line, changes.alerts)
+        return map(quota_table.alert_line, changes.alerts)
 
-    def foresee(self, forecast: QuotaForecast) -> None:
-        """Show another forecast."""
-        self._forecast = forecast
-
-    def drawn(self) -> RenderableType:
-        """Draw all of it as it is at this moment."""
+    def drawn(self, around: Frame) -> RenderableType:
+        """Draw all of it; there is nothing to draw before the first forecast."""
         if self._forecast is None:
-            return self.note
-        return quota_table.drawn(
-            self._quotas,
-            self._forecast,
-            width=self._console.width,
-            # Since then no message came, but times draw nearer.
-            age_seconds=time.monotonic() - self._heard,
-            alerts=list(self._alerts),
-            note=self.note,
-        )
-
-
-async def _pictures(
-    providers: Sequence[str], target: str, timeout_seconds: float, console: Console
-) -> NoReturn:
-    """Redraw a table in place; where there is no terminal, write one per message."""
-    async with Client(target, timeout_seconds=timeout_seconds) as client:
-        # Before anything takes the screen: a wrong vendor or target ends it.
-        board = _Board(console, await client.quotas(providers))
-        # Nothing can be redrawn in a file.
-        live = (
-            Live(
-                console=console,
-                refresh_per_second=_REDRAWN_PER_SECOND,
-                get_renderable=board.drawn,
-            )
-            if console.is_terminal and not console.is_dumb_terminal
-            else None
-        )
-
-        def changed() -> None:
-            if live is None:
-                console.print(board.drawn())
-            else:
-                live.refresh()
-
-        def away(error: IngestionClientError) -> None:
-            board.note = f"{_absence(error)}; waiting for {target}"
-            changed()
-
-        with live or nullcontext():
-            await _persist(
-                client, lambda: _draw(client, providers, board, changed), away
-            )
-
-
-async def _draw(
-    client: Client,
-    providers: Sequence[str],
-    board: _Board,
-    changed: Callable[[], None],
-) -> None:
-    """Keep a board up to date until the server is gone."""
-    board.begin(await client.quotas(providers))
-    async with aclosing(client.watch_quotas(providers)) as stream:
-        news = asyncio.ensure_future(anext(stream, None))
-        try:
-            while True:
-                board.foresee(await client.forecast_quota(providers=providers))
-                await asyncio.wait({news}, timeout=_FORECAST_SECONDS)
-                if not news.done():
-                    continue
-                changes = news.result()
-                if changes is None:
-                    return
-                board.hear(changes)
-                changed()
-                news = asyncio.ensure_future(anext(stream, None))
-        finally:
-            news.cancel()
-            await asyncio.gather(news, return_exceptions=True)
-
-
-async def _lines(
-    providers: Sequence[str], target: str, timeout_seconds: float, aside: Console
-) -> NoReturn:
-    """Write a line per message."""
-
-    def away(error: IngestionClientError) -> None:
-        aside.print(f"{_absence(error)}; waiting for {target}", soft_wrap=True)
-
-    async with Client(target, timeout_seconds=timeout_seconds) as client:
-
-        async def write() -> None:
-            async with aclosing(client.watch_quotas(providers)) as stream:
-                async for changes in stream:
-                    sys.stdout.write(changes.to_json(indent=None) + "\n")
-                    sys.stdout.flush()
-
-        await client.quotas(providers)
-        await _persist(client, write, away)
-
-
-async def _persist(
-    client: Client,
-    work: Callable[[], Awaitable[None]],
-    away: Callable[[IngestionClientError], None],
-) -> NoReturn:
-    """Do the work anew whenever the server is back; say when it is away."""
-    while True:
-        try:
-            await work()
-        except _AWAY as error:
-            away(error)
-        # Something on the way may say at once, again and again, that all is well.
-        await asyncio.sleep(_PAUSE_SECONDS)
-        while True:
-            try:
-                await client.wait_until_serving()
-            except ServerUnreachableError:
-                continue
-            break
-
-
-def _absence(error: IngestionClientError) -> str:
-    match error:
-        case ServerStoppingError():
-            return "the server is stopping"
-        case DeadlineExceededError():
-            return "the server did not answer in time"
-        case _:
-            return "the server is gone"
+            return around.note
+        return quota_table.drawn(self._quotas, self._forecast, around)

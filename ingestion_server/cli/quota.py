@@ -6,30 +6,13 @@ from typing import Annotated
 
 import typer
 
-_OUTPUT = "Output"
-_SERVER = "Server"
+from ingestion_server.cli import options
 
 
 def quota(
     *,
-    providers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--provider",
-            "-p",
-            metavar="ID",
-            help="Only this vendor, or several. By default, all.",
-        ),
-    ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            "-w",
-            help="Go on until Ctrl-C, also when the server is away for a while.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
+    providers: options.Shown = None,
+    watch: options.Watch = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -37,24 +20,11 @@ def quota(
             help="An object {quotas, forecast}: ListQuotasResponse and"
             " ForecastQuotaResponse of the contract, as protobuf writes JSON. With"
             " --watch, one WatchQuotasResponse per line.",
-            rich_help_panel=_OUTPUT,
+            rich_help_panel=options.OUTPUT,
         ),
     ] = False,
-    target: Annotated[
-        str,
-        typer.Option(
-            metavar="HOST:PORT", help="The server to ask.", rich_help_panel=_SERVER
-        ),
-    ] = "127.0.0.1:50051",
-    timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.001,
-            metavar="SECONDS",
-            help="Longest time to wait for an answer; does not end --watch.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = 30.0,
+    target: options.Target = options.TARGET,
+    timeout: options.Patience = 30.0,
 ) -> None:
     """
     Show what each vendor meters, what is left of it, and when it runs out.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Final
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ingestion_server.cli.frame import Frame
+from ingestion_server.cli.writing import cells_of, clock, until, usd
 from ingestion_server.client import (
     QuotaAlert,
     QuotaForecast,
@@ -37,7 +39,6 @@ _GAP: Final = 2
 """Blanks between two columns."""
 _EXACT: Final = 10_000
 """Numbers below this are written to the last digit."""
-LATEST_ALERTS: Final = 5
 _COLUMNS: Final = (
     "provider",
     "plan",
@@ -59,33 +60,15 @@ _ALERTS: Final = {
     "USED_95_PERCENT": "95 % used",
     "VIOLATION": "refused, although it fitted",
 }
-_SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _RATES: Final = ((1, "s"), (60, "min"), (3_600, "h"), (86_400, "d"))
 
 
-def drawn(
-    quotas: Quotas,
-    forecast: QuotaForecast,
-    *,
-    width: int,
-    age_seconds: float = 0.0,
-    alerts: Sequence[str] = (),
-    note: str = "",
-) -> RenderableType:
-    """
-    Draw windows, what vendors cost, and whom they keep waiting.
-
-    `age_seconds` is how long ago the quotas were told: until then they are as they
-    were, but what was to come is nearer.
-    """
-    now = quotas.as_of + timedelta(seconds=age_seconds)
-    parts: list[RenderableType] = [
-        # A server that is gone vouches only for what it told.
-        Text(f"Quotas at {_clock(quotas.as_of if note else now)}", "bold"),
-        Text(),
-    ]
+def drawn(quotas: Quotas, forecast: QuotaForecast, around: Frame) -> RenderableType:
+    """Draw windows, what vendors cost, and whom they keep waiting."""
+    now = around.now(quotas.as_of)
+    parts: list[RenderableType] = []
     if quotas.windows:
-        parts += [*_tables(quotas, forecast, now, width), Text()]
+        parts += [*_tables(quotas, forecast, now, around.width), Text()]
         parts.append(Text(_legend(quotas.windows), "dim"))
     else:
         parts.append(Text("no vendor is metered"))
@@ -93,16 +76,13 @@ def drawn(
         told = list(_remarks(provider, now))
         if told:
             parts.append(Text.assemble((provider.provider, "bold"), " ", _joined(told)))
-    parts += [Text(line, "yellow") for line in alerts[-LATEST_ALERTS:]]
-    if note:
-        parts.append(Text(note, "bold red"))
-    return Group(*parts)
+    return around.around("Quotas", quotas.as_of, parts)
 
 
 def alert_line(alert: QuotaAlert) -> str:
     """Tell of an alert in a line."""
     about = f"{alert.provider} {alert.window}".rstrip()
-    line = f"{_clock(alert.at)} {about}: {_ALERTS.get(alert.kind, alert.kind)}"
+    line = f"{clock(alert.at)} {about}: {_ALERTS.get(alert.kind, alert.kind)}"
     if alert.limit:
         line += f" ({alert.used}/{alert.limit})"
     return f"{line}; {alert.detail}" if alert.detail else line
@@ -115,9 +95,9 @@ def bar(window: QuotaWindow, cells: int) -> Text:
     # A vendor may allow nothing, and may have counted more than it allows.
     limit = max(window.limit, 1)
     taken = window.used + window.reserved
-    used = _cells(window.used, limit, cells)
-    both = _cells(taken, limit, cells)
-    kept = min(_cells(window.kept_for_interactive, limit, cells), cells - both)
+    used = cells_of(window.used, limit, cells)
+    both = cells_of(taken, limit, cells)
+    kept = min(cells_of(window.kept_for_interactive, limit, cells), cells - both)
     style = _style(taken / limit)
     return Text.assemble(
         (_USED * used, style),
@@ -248,7 +228,7 @@ def _row(
         Text(window.name),
         Text(_pace(window)),
         _used(window),
-        Text("" if window.resets_at is None else _until(window.resets_at, now)),
+        Text("" if window.resets_at is None else until(window.resets_at, now)),
         Text("" if forecast is None else _rate(forecast.rate_per_second)),
         _runs_out(window, forecast, now),
     ]
@@ -285,7 +265,7 @@ def _runs_out(
     if forecast.exhausts_at <= now and _remains(window):
         # It was foreseen from older numbers than those beside it.
         return Text()
-    return Text(_until(forecast.exhausts_at, now), "red")
+    return Text(until(forecast.exhausts_at, now), "red")
 
 
 def _remains(window: QuotaWindow) -> bool:
@@ -300,20 +280,11 @@ def _style(share: float) -> str:
     return "yellow" if share >= _WARN_SHARE else "green"
 
 
-def _cells(part: int, whole: int, cells: int) -> int:
-    """Return how many cells a part fills: none if it is nothing, all if it is all."""
-    if part <= 0:
-        return 0
-    if part >= whole:
-        return cells
-    return min(max(round(cells * part / whole), 1), cells - 1)
-
-
 def _remarks(provider: QuotaProvider, now: datetime) -> Iterator[Text]:
     """Tell what stands in no window."""
     if provider.closed_until is not None and provider.closed_until > now:
         why = f" ({provider.closed_reason})" if provider.closed_reason else ""
-        until = _clock(provider.closed_until)
+        until = clock(provider.closed_until)
         yield Text(f"closed until {until}{why}", "red")
     waiting = [
         f"{count} {kind}"
@@ -332,14 +303,14 @@ def _remarks(provider: QuotaProvider, now: datetime) -> Iterator[Text]:
 
 def _cost(spend: QuotaSpend) -> str:
     told = (
-        f"{_usd(spend.total_usd)} so far in {spend.month}, "
-        f"{_usd(spend.projected_usd)} projected"
+        f"{usd(spend.total_usd)} so far in {spend.month}, "
+        f"{usd(spend.projected_usd)} projected"
     )
     if not spend.price_per_unit_usd:
         return told
     return (
         f"{told} ({spend.units} units of {spend.allowance_units}, then "
-        f"{_usd(spend.price_per_unit_usd)} each)"
+        f"{usd(spend.price_per_unit_usd)} each)"
     )
 
 
@@ -352,28 +323,6 @@ def _joined(texts: Sequence[Text]) -> Text:
     return Text(" · ").join(texts)
 
 
-def _usd(amount: float) -> str:
-    """Write an amount; one below a dollar may need more than cents."""
-    if amount == 0 or amount >= 1:
-        return f"${amount:,.2f}"
-    whole, _, fraction = f"{amount:.6f}".partition(".")
-    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
-
-
-def _until(moment: datetime, now: datetime) -> str:
-    """Write how far away a moment is, in its two largest units."""
-    seconds = math.ceil((moment - now).total_seconds())
-    if seconds <= 0:
-        return "now"
-    parts = []
-    for unit, name in _SPANS:
-        count, seconds = divmod(seconds, unit)
-        parts.append((count, name))
-    first = next(place for place, (count, _) in enumerate(parts) if count)
-    told = [f"{count}{name}" for count, name in parts[first : first + 2] if count]
-    return " ".join(told)
-
-
 def _rate(per_second: float) -> str:
     """Write a rate in the first unit in which it is one or more."""
     if per_second <= 0:
@@ -383,7 +332,3 @@ def _rate(per_second: float) -> str:
         if rate >= 1:
             return f"{rate:.2g}/{name}" if rate < 10 else f"{rate:.0f}/{name}"  # noqa: PLR2004 - one digit
     return "<1/d"
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 from rich import box
@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ingestion_server.cli.writing import span
 from ingestion_server.client import Bars, BarState, Completeness, Source
 
 LAST_ROWS = 20
@@ -133,10 +134,10 @@ def _sources(bars: Bars) -> Table:
 def _notes(source: Source) -> Iterator[str]:
     """Tell what sets a source apart from one that was asked now, and answered so."""
     if source.feed_delay is not None:
-        yield f"delay {_span(source.feed_delay)}" if source.feed_delay else "no delay"
+        yield f"delay {span(source.feed_delay)}" if source.feed_delay else "no delay"
     if source.from_cache:
         age = source.cache_age
-        yield "cached" if age is None else f"cached {_span(age)} ago"
+        yield "cached" if age is None else f"cached {span(age)} ago"
     if source.derived:
         yield source.derivation or "derived"
 
@@ -151,7 +152,7 @@ def _attempts(bars: Bars) -> Table:
                 attempt.provider,
                 attempt.outcome,
                 attempt.reason,
-                _span(attempt.latency),
+                span(attempt.latency),
                 str(attempt.calls),
                 f"${shortest(attempt.cost_usd)}" if attempt.cost_usd else "",
             )
@@ -208,18 +209,3 @@ def _label(bars: Bars, moment: datetime) -> str:
 def _moment(moment: datetime) -> str:
     """Write a point in time in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-
-
-def _span(span: timedelta) -> str:
-    """Write a length of time in the unit that suits it."""
-    seconds = span.total_seconds()
-    units: Iterable[tuple[float, float, str]] = (
-        (1, 0.001, "ms"),
-        (120, 1, "s"),
-        (7200, 60, "min"),
-        (172_800, 3600, "h"),
-    )
-    for below, unit, name in units:
-        if abs(seconds) < below:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds / 86_400:.3g} d"

@@ -11,6 +11,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2_grpc,
+    provider_service_pb2,
+    provider_service_pb2_grpc,
     quota_service_pb2_grpc,
 )
 from typing_extensions import override
@@ -19,6 +21,21 @@ from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
 from ingestion_server.client.channel import async_channel, usual_credentials
+from ingestion_server.client.provider_request import (
+    explain_request,
+    update_request,
+    watch_providers_request,
+)
+from ingestion_server.client.providers import (
+    Provider,
+    ProviderChanges,
+    Providers,
+    Route,
+    provider_changes_from,
+    provider_from,
+    providers_from,
+    route_from,
+)
 from ingestion_server.client.quota_request import (
     PlannedCalls,
     forecast_request,
@@ -39,7 +56,7 @@ from ingestion_server.client.request import (
     fetch_request,
     takes_query,
 )
-from ingestion_server.client.status import failure
+from ingestion_server.client.status import failures_of
 
 
 class Client:
@@ -116,10 +133,8 @@ class Client:
         """
         request = fetch_request(symbol, query)
         stub = ingestion_service_pb2_grpc.IngestionServiceStub(self._connected())
-        try:
+        with failures_of(self.target):
             answer = await stub.Fetch(request, timeout=timeout_seconds or self._timeout)
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
         return decoded([answer])
 
     @takes_query
@@ -142,11 +157,10 @@ class Client:
         call = stub.FetchBatch(request, timeout=timeout_seconds)
         batch = Batch()
         try:
-            async for response in call:
-                if item := batch.add(response):
-                    yield item
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
+            with failures_of(self.target):
+                async for response in call:
+                    if item := batch.add(response):
+                        yield item
         finally:
             call.cancel()
         for item in batch.unfinished():
@@ -171,12 +185,10 @@ class Client:
         """
         request = list_request(providers)
         stub = quota_service_pb2_grpc.QuotaServiceStub(self._connected())
-        try:
+        with failures_of(self.target):
             answer = await stub.ListQuotas(
                 request, timeout=timeout_seconds or self._timeout
             )
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
         return quotas_from(answer)
 
     async def watch_quotas(
@@ -198,10 +210,9 @@ class Client:
         stub = quota_service_pb2_grpc.QuotaServiceStub(self._connected())
         call = stub.WatchQuotas(request, timeout=timeout_seconds)
         try:
-            async for response in call:
-                yield changes_from(response)
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
+            with failures_of(self.target):
+                async for response in call:
+                    yield changes_from(response)
         finally:
             call.cancel()
 
@@ -228,13 +239,118 @@ class Client:
         """
         request = forecast_request(planned, providers)
         stub = quota_service_pb2_grpc.QuotaServiceStub(self._connected())
-        try:
+        with failures_of(self.target):
             answer = await stub.ForecastQuota(
                 request, timeout=timeout_seconds or self._timeout
             )
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
         return forecast_from(answer)
+
+    async def providers(self, *, timeout_seconds: float | None = None) -> Providers:
+        """
+        Tell who the vendors are and how they have done of late; none is asked.
+
+        Args:
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+
+        """
+        request = provider_service_pb2.ListProvidersRequest()
+        stub = provider_service_pb2_grpc.ProviderServiceStub(self._connected())
+        with failures_of(self.target):
+            answer = await stub.ListProviders(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return providers_from(answer)
+
+    async def provider(
+        self, name: str, *, timeout_seconds: float | None = None
+    ) -> Provider:
+        """Tell of one vendor; see `providers`."""
+        request = provider_service_pb2.GetProviderRequest(name=name)
+        stub = provider_service_pb2_grpc.ProviderServiceStub(self._connected())
+        with failures_of(self.target):
+            answer = await stub.GetProvider(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return provider_from(answer.provider)
+
+    async def watch_providers(
+        self,
+        names: str | Sequence[str] = (),
+        *,
+        min_interval_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> AsyncGenerator[ProviderChanges, None]:
+        """
+        Tell all vendors first, and then what changes, until the server stops.
+
+        Two changes without an event are at least `min_interval_seconds` apart; events
+        come at once. `Providers.updated` applies changes. Leaving the loop early ends
+        the call; `contextlib.aclosing` makes that happen at once. Only
+        `timeout_seconds` bounds it; else see `providers`.
+        """
+        request = watch_providers_request(names, min_interval_seconds)
+        stub = provider_service_pb2_grpc.ProviderServiceStub(self._connected())
+        call = stub.WatchProviders(request, timeout=timeout_seconds)
+        try:
+            with failures_of(self.target):
+                async for response in call:
+                    yield provider_changes_from(response)
+        finally:
+            call.cancel()
+
+    async def update_provider(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        priority: int | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Provider:
+        """
+        Change a vendor for good, and return it as it is then.
+
+        Args:
+            name: id of the vendor.
+            enabled: whether it may be asked; None = as it is.
+            priority: its place from 0 to 1,000: smaller is asked first, equals share
+                the load; None = as it is.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+
+        """
+        request = update_request(name, enabled=enabled, priority=priority)
+        stub = provider_service_pb2_grpc.ProviderServiceStub(self._connected())
+        with failures_of(self.target):
+            answer = await stub.UpdateProvider(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return provider_from(answer.provider)
+
+    @takes_query
+    async def explain_route(
+        self,
+        symbol: str,
+        *,
+        timeout_seconds: float | None = None,
+        **query: Unpack[Query],
+    ) -> Route:
+        """
+        Tell whom `fetch` would ask, and who is left out and why; nobody is asked.
+
+        It takes what `fetch` takes.
+        """
+        request = explain_request(symbol, query)
+        stub = provider_service_pb2_grpc.ProviderServiceStub(self._connected())
+        with failures_of(self.target):
+            answer = await stub.ExplainRoute(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return route_from(answer)
 
     async def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
         """

@@ -11,6 +11,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2_grpc,
+    provider_service_pb2,
+    provider_service_pb2_grpc,
     quota_service_pb2_grpc,
 )
 from typing_extensions import override
@@ -19,6 +21,21 @@ from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
 from ingestion_server.client.channel import sync_channel, usual_credentials
+from ingestion_server.client.provider_request import (
+    explain_request,
+    update_request,
+    watch_providers_request,
+)
+from ingestion_server.client.providers import (
+    Provider,
+    ProviderChanges,
+    Providers,
+    Route,
+    provider_changes_from,
+    provider_from,
+    providers_from,
+    route_from,
+)
 from ingestion_server.client.quota_request import (
     PlannedCalls,
     forecast_request,
@@ -39,7 +56,7 @@ from ingestion_server.client.request import (
     fetch_request,
     takes_query,
 )
-from ingestion_server.client.status import failure
+from ingestion_server.client.status import failures_of
 
 
 class SyncClient:
@@ -74,6 +91,9 @@ class SyncClient:
         )
         self._stub = ingestion_service_pb2_grpc.IngestionServiceStub(self._channel)
         self._quota_stub = quota_service_pb2_grpc.QuotaServiceStub(self._channel)
+        self._provider_stub = provider_service_pb2_grpc.ProviderServiceStub(
+            self._channel
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -116,10 +136,8 @@ class SyncClient:
 
         """
         request = fetch_request(symbol, query)
-        try:
+        with failures_of(self.target):
             answer = self._stub.Fetch(request, timeout=timeout_seconds or self._timeout)
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
         return decoded([answer])
 
     @takes_query
@@ -141,11 +159,10 @@ class SyncClient:
         call = self._stub.FetchBatch(request, timeout=timeout_seconds)
         batch = Batch()
         try:
-            for response in call:
-                if item := batch.add(response):
-                    yield item
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
+            with failures_of(self.target):
+                for response in call:
+                    if item := batch.add(response):
+                        yield item
         finally:
             call.cancel()
         yield from batch.unfinished()
@@ -168,12 +185,10 @@ class SyncClient:
 
         """
         request = list_request(providers)
-        try:
+        with failures_of(self.target):
             answer = self._quota_stub.ListQuotas(
                 request, timeout=timeout_seconds or self._timeout
             )
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
         return quotas_from(answer)
 
     def watch_quotas(
@@ -193,10 +208,9 @@ class SyncClient:
         request = watch_request(providers, min_interval_seconds)
         call = self._quota_stub.WatchQuotas(request, timeout=timeout_seconds)
         try:
-            for response in call:
-                yield changes_from(response)
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
+            with failures_of(self.target):
+                for response in call:
+                    yield changes_from(response)
         finally:
             call.cancel()
 
@@ -222,13 +236,110 @@ class SyncClient:
 
         """
         request = forecast_request(planned, providers)
-        try:
+        with failures_of(self.target):
             answer = self._quota_stub.ForecastQuota(
                 request, timeout=timeout_seconds or self._timeout
             )
-        except grpc.RpcError as e:
-            raise failure(e, self.target) from e
         return forecast_from(answer)
+
+    def providers(self, *, timeout_seconds: float | None = None) -> Providers:
+        """
+        Tell who the vendors are and how they have done of late; none is asked.
+
+        Args:
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+
+        """
+        request = provider_service_pb2.ListProvidersRequest()
+        with failures_of(self.target):
+            answer = self._provider_stub.ListProviders(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return providers_from(answer)
+
+    def provider(self, name: str, *, timeout_seconds: float | None = None) -> Provider:
+        """Tell of one vendor; see `providers`."""
+        request = provider_service_pb2.GetProviderRequest(name=name)
+        with failures_of(self.target):
+            answer = self._provider_stub.GetProvider(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return provider_from(answer.provider)
+
+    def watch_providers(
+        self,
+        names: str | Sequence[str] = (),
+        *,
+        min_interval_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[ProviderChanges]:
+        """
+        Tell all vendors first, and then what changes, until the server stops.
+
+        Two changes without an event are at least `min_interval_seconds` apart; events
+        come at once. `Providers.updated` applies changes. Leaving the loop early ends
+        the call. Only `timeout_seconds` bounds it; else see `providers`.
+        """
+        request = watch_providers_request(names, min_interval_seconds)
+        call = self._provider_stub.WatchProviders(request, timeout=timeout_seconds)
+        try:
+            with failures_of(self.target):
+                for response in call:
+                    yield provider_changes_from(response)
+        finally:
+            call.cancel()
+
+    def update_provider(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        priority: int | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Provider:
+        """
+        Change a vendor for good, and return it as it is then.
+
+        Args:
+            name: id of the vendor.
+            enabled: whether it may be asked; None = as it is.
+            priority: its place from 0 to 1,000: smaller is asked first, equals share
+                the load; None = as it is.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+
+        """
+        request = update_request(name, enabled=enabled, priority=priority)
+        with failures_of(self.target):
+            answer = self._provider_stub.UpdateProvider(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return provider_from(answer.provider)
+
+    @takes_query
+    def explain_route(
+        self,
+        symbol: str,
+        *,
+        timeout_seconds: float | None = None,
+        **query: Unpack[Query],
+    ) -> Route:
+        """
+        Tell whom `fetch` would ask, and who is left out and why; nobody is asked.
+
+        It takes what `fetch` takes.
+        """
+        request = explain_request(symbol, query)
+        with failures_of(self.target):
+            answer = self._provider_stub.ExplainRoute(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return route_from(answer)
 
     def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
         """

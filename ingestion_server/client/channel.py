@@ -22,6 +22,11 @@ _SERVICE_CONFIG: Final = {
                     ("IngestionService", "Fetch"),
                     ("QuotaService", "ListQuotas"),
                     ("QuotaService", "ForecastQuota"),
+                    ("ProviderService", "ListProviders"),
+                    ("ProviderService", "GetProvider"),
+                    # Done twice, it is as if it were done once.
+                    ("ProviderService", "UpdateProvider"),
+                    ("ProviderService", "ExplainRoute"),
                 )
             ],
             "retryPolicy": {

@@ -24,6 +24,7 @@ Failures of the client, one class per `ErrorReason`, grouped by what helps.
     │   ├── InternalError
     │   ├── LedgerUnavailableError
     │   ├── ServerStoppingError
+    │   ├── StateUnavailableError
     │   └── ServerUnreachableError    nobody answered at the target
     └── UnexpectedStatusError         a status that the contract does not know
 
@@ -208,6 +209,10 @@ class ServerStoppingError(ServerError):
     """The server is stopping."""
 
 
+class StateUnavailableError(ServerError):
+    """The server cannot keep a change over a restart, so it made none."""
+
+
 class ServerUnreachableError(ServerError):
     """Nobody answered at the target."""
 
@@ -234,6 +239,7 @@ BY_REASON: Final[Mapping[str, type[IngestionClientError]]] = MappingProxyType(
         "INTERNAL": InternalError,
         "LEDGER_UNAVAILABLE": LedgerUnavailableError,
         "SERVER_STOPPING": ServerStoppingError,
+        "STATE_UNAVAILABLE": StateUnavailableError,
     }
 )
 """The class of each reason the contract publishes."""

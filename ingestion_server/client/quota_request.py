@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from marketdata.ingestion.v1 import quota_service_pb2
 
 from ingestion_server.client import vocabulary
 from ingestion_server.client.errors import InvalidOptionError
-from ingestion_server.client.request import When, moment, several
+from ingestion_server.client.request import When, length, moment, several
 from ingestion_server.client.vocabulary import number
 
 
@@ -41,14 +40,10 @@ def watch_request(
     providers: str | Sequence[str], min_interval_seconds: float
 ) -> quota_service_pb2.WatchQuotasRequest:
     """Ask to be told of changes."""
-    request = quota_service_pb2.WatchQuotasRequest(providers=several(providers))
-    try:
-        request.min_interval.FromTimedelta(timedelta(seconds=min_interval_seconds))
-    except (OverflowError, ValueError):
-        raise InvalidOptionError(
-            f"min_interval_seconds {min_interval_seconds:g} is no length of time"
-        ) from None
-    return request
+    return quota_service_pb2.WatchQuotasRequest(
+        providers=several(providers),
+        min_interval=length(min_interval_seconds, "min_interval_seconds"),
+    )
 
 
 def forecast_request(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from google.protobuf import json_format
-from google.protobuf.message import Message
 from marketdata.ingestion.v1 import quota_pb2, quota_service_pb2
 
 from ingestion_server.client import wire
@@ -156,7 +154,7 @@ class Quotas:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Write the ListQuotasResponse in protobuf's JSON; indent None = one line."""
-        return _json(self._answer, indent)
+        return wire.json(self._answer, indent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ class QuotaChanges:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Write the WatchQuotasResponse in protobuf's JSON; indent None = one line."""
-        return _json(self._answer, indent)
+        return wire.json(self._answer, indent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +226,7 @@ class QuotaForecast:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Write the ForecastQuotaResponse in protobuf's JSON; indent None = a line."""
-        return _json(self._answer, indent)
+        return wire.json(self._answer, indent)
 
 
 def quotas_from(answer: quota_service_pb2.ListQuotasResponse) -> Quotas:
@@ -339,14 +337,4 @@ def _alert(told: quota_pb2.QuotaAlert) -> QuotaAlert:
         limit=told.limit,
         at=moment(told.at),
         detail=told.detail,
-    )
-
-
-def _json(answer: Message, indent: int | None) -> str:
-    # A window of which nothing is used says so: 0 is not the same as nothing.
-    return json_format.MessageToJson(
-        answer,
-        indent=indent,
-        always_print_fields_with_no_presence=True,
-        ensure_ascii=False,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TypedDict, TypeVar
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
@@ -96,6 +97,16 @@ def moment(when: When, name: str) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(value)
     return stamp
+
+
+def length(seconds: float, name: str) -> Duration:
+    """Read a length of time."""
+    duration = Duration()
+    try:
+        duration.FromTimedelta(timedelta(seconds=seconds))
+    except (OverflowError, ValueError):
+        raise InvalidOptionError(f"{name} {seconds:g} is no length of time") from None
+    return duration
 
 
 def _read(text: str, name: str) -> datetime | date:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import grpc
@@ -26,6 +27,15 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 REQUEST_ID_KEY: Final = "x-request-id"
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@contextmanager
+def failures_of(target: str) -> Iterator[None]:
+    """Raise our own exceptions for calls that fail."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise failure(error, target) from error
 
 
 def failure(error: grpc.RpcError, target: str) -> IngestionClientError:

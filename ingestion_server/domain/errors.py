@@ -22,6 +22,7 @@ Everything that can go wrong, as facts.
     ├── RouteError                     all vendors together
     │   ├── AllProvidersFailedError
     │   └── PinnedProviderFailedError
+    ├── StateUnavailableError          what must survive a restart cannot be kept
     └── ServerStoppingError            the server is on its way out
 
 An error carries facts for machines and one sentence for people; what a caller sees
@@ -116,7 +117,7 @@ class ProviderError(IngestionError):
 
     transient: ClassVar[bool] = False
     """Whether the same call may succeed a moment later."""
-    trips_breaker: ClassVar[bool] = False
+    trips_breaker: bool = False
     """Whether it is a sign that the vendor is broken."""
 
     def __init__(
@@ -310,6 +311,12 @@ class PinnedProviderFailedError(RouteError):
     """Say that the one vendor that was allowed failed."""
 
     reason = "PINNED_PROVIDER_FAILED"
+
+
+class StateUnavailableError(IngestionError):
+    """Say that nothing was changed, because it could not be kept."""
+
+    reason = "STATE_UNAVAILABLE"
 
 
 class ServerStoppingError(IngestionError):

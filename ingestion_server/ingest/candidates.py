@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingestion_server.domain.adjustment import Adjustment
@@ -17,9 +17,17 @@ from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.scope import Scope
 from ingestion_server.ingest.vendor import ActionsOf, Refusals
 from ingestion_server.ports.http import Transport
+from ingestion_server.ports.policy import BreakerPosition, BreakerState
 from ingestion_server.ports.provider import BarAsk, Provider
 from ingestion_server.ports.quota import Quota
 from ingestion_server.registry.recipe import Need, Recipe, Unable, recipe
+
+BreakerOf = Callable[[str], BreakerState]
+"""Tell where the breaker of a kind of data stands."""
+
+
+def _closed(_kind: str) -> BreakerState:
+    return BreakerState(BreakerPosition.CLOSED, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class Vendor:
     no_key: str = ""
     """What to do about the key that is needed and not there; empty if all is well."""
     refusals: Refusals = field(default_factory=lambda: Refusals({}))
+    breaker: BreakerOf = _closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,25 @@ class Candidate:
         return self.vendor.provider.name
 
 
+def kind_of(instrument: Instrument) -> str:
+    """Return the kind of data, which is judged and rests apart from others."""
+    return f"bars:{instrument.asset_class}"
+
+
+def kinds_served(provider: Provider) -> frozenset[str]:
+    """Return the kinds of data that a vendor serves as it is."""
+    return frozenset(
+        f"bars:{asset_class}"
+        for capability in provider.capabilities
+        for asset_class in capability.asset_classes
+    )
+
+
+def names_unit(vendor: Vendor, instrument: Instrument) -> bool:
+    """Tell whether a vendor names the unit of an instrument's prices."""
+    return vendor.provider.names_unit(instrument)
+
+
 def unit_namers_first(
     names: Sequence[str], vendors: Mapping[str, Vendor], instrument: Instrument
 ) -> list[str]:
@@ -62,7 +90,7 @@ def unit_namers_first(
 
     def silent(name: str) -> bool:
         vendor = vendors.get(name)
-        return vendor is None or not vendor.provider.names_unit(instrument)
+        return vendor is None or not names_unit(vendor, instrument)
 
     return sorted(names, key=silent)
 
@@ -85,9 +113,7 @@ def candidates(
     for name in names:
         vendor = vendors.get(name)
         if vendor is None:
-            found.append(
-                CapabilityMissingError("is switched off by settings", provider=name)
-            )
+            found.append(CapabilityMissingError("is switched off", provider=name))
             continue
         if vendor.no_key:
             found.append(CredentialsRefusedError(vendor.no_key, provider=name))

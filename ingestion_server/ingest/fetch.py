@@ -35,21 +35,28 @@ from ingestion_server.ingest.candidates import (
     Candidate,
     Vendor,
     candidates,
+    kind_of,
     unit_namers_first,
 )
+from ingestion_server.ingest.explaining import explained
 from ingestion_server.ingest.making import Task
 from ingestion_server.ingest.progress import Progress, reason_of
+from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ingest.scope import scope
 from ingestion_server.ingest.vendor import VendorDesk
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.quota import Lane
-from ingestion_server.registry.selection import Listing, order
+from ingestion_server.ports.routing import RouteCandidate
+from ingestion_server.registry.selection import order
 
 _SHORT_WAIT_SECONDS: Final = 0.25
 """Quota is not waited for longer while another vendor is free."""
 _SHARED_WORK_SECONDS: Final = 30.0
+_EXPLAINED_SECONDS: Final = 8.0
+_MOST_EXPLAINED_BARS: Final = 50_000
+"""What is thought through at most when a route is only explained."""
 _HASTE_SECONDS: Final = 0.05
 _MOST_HASTE: Final = 0.2
 """
@@ -75,14 +82,14 @@ class Fetcher:
     def __init__(
         self,
         vendors: Mapping[str, Vendor],
-        listing: Listing,
+        ranking: Ranking,
         *,
         calendars: Calendars,
         transport: Transport,
         clock: Clock,
     ) -> None:
         self._vendors = vendors
-        self._listing = listing
+        self._ranking = ranking
         self._calendars = calendars
         self._transport = transport
         self._clock = clock
@@ -99,13 +106,7 @@ class Fetcher:
             IngestionError: There is no answer; the error says why.
 
         """
-        if query.policy.mode is SourceMode.CONSENSUS:
-            raise CapabilityMissingError(
-                "MODE_CONSENSUS is not served; use MODE_ANY, MODE_ORDERED or "
-                "MODE_PINNED",
-                provider="",
-            )
-        names = order(query.policy, self._listing)
+        names = self._names(query)
         deadline = self._clock.monotonic() + budget_seconds
         sessions = await self._sessions(query, budget_seconds)
         now_ns = self._clock.now_ns()
@@ -114,14 +115,13 @@ class Fetcher:
         )
         if progress.scope.surely_empty:
             return answer(progress)
-        if query.policy.mode is SourceMode.ANY:
-            names = unit_namers_first(names, self._vendors, query.instrument)
         left = deadline - self._clock.monotonic()
         hasty = deadline - min(_HASTE_SECONDS, left * _MOST_HASTE)
         try:
             async with asyncio.timeout(left):
                 able = self._able(names, progress, now_ns)
                 await self._gather(able, progress, sessions, hasty)
+                self._ranking.learn(progress)
                 if progress.may_begin_later():
                     # The first bars were asked for, and there are none so early.
                     whole = scope(
@@ -133,6 +133,7 @@ class Fetcher:
                     progress = progress.anew(replace(whole, first=query.limit))
                     able = self._able(names, progress, now_ns)
                     await self._gather(able, progress, sessions, hasty)
+                    self._ranking.learn(progress)
         except (TimeoutError, DeadlineExceededError) as error:
             if not (progress.collected.pieces and query.policy.allow_partial):
                 raise DeadlineExceededError(
@@ -145,6 +146,40 @@ class Fetcher:
         if no_answer is not None:
             raise no_answer
         return answer(progress)
+
+    async def explain(
+        self, query: BarQuery, *, most_bars: int = _MOST_EXPLAINED_BARS
+    ) -> list[RouteCandidate]:
+        """
+        Return whom a query would be asked of, the likeliest order, and who is left out.
+
+        No vendor is asked, and the next route is not changed by it.
+
+        Raises:
+            IngestionError: The query cannot be served; the error says why.
+
+        """
+        names = self._names(query)
+        sessions = await self._sessions(query, _EXPLAINED_SECONDS)
+        now_ns = self._clock.now_ns()
+        progress = Progress(
+            query, scope(query, sessions, now_ns=now_ns, most_bars=most_bars)
+        )
+        found = self._candidates(names, progress, now_ns)
+        return explained(found, progress, self._ranking, self._vendors, self._clock)
+
+    def _names(self, query: BarQuery) -> Sequence[str]:
+        """Return the vendors that may be asked, by priority alone."""
+        if query.policy.mode is SourceMode.CONSENSUS:
+            raise CapabilityMissingError(
+                "MODE_CONSENSUS is not served; use MODE_ANY, MODE_ORDERED or "
+                "MODE_PINNED",
+                provider="",
+            )
+        names = order(query.policy, self._ranking.listing)
+        if query.policy.mode is SourceMode.ANY:
+            return unit_namers_first(names, self._vendors, query.instrument)
+        return names
 
     async def _sessions(
         self, query: BarQuery, budget_seconds: float
@@ -169,21 +204,24 @@ class Fetcher:
         self, names: Sequence[str], progress: Progress, now_ns: int
     ) -> list[Candidate]:
         able = []
-        for found in candidates(
+        for found in self._candidates(names, progress, now_ns):
+            if isinstance(found, ProviderError):
+                progress.skipped(found)
+            else:
+                able.append(found)
+        return self._ranking.ordered(able, progress)
+
+    def _candidates(
+        self, names: Sequence[str], progress: Progress, now_ns: int
+    ) -> list[Candidate | ProviderError]:
+        return candidates(
             names,
             self._vendors,
             progress.query,
             progress.scope,
             transport=self._transport,
             now_ns=now_ns,
-        ):
-            if isinstance(found, ProviderError):
-                progress.skipped(found)
-            else:
-                able.append(found)
-        if progress.query.policy.mode is SourceMode.ANY and not self._listing.ranked:
-            return pricing.cheapest(able, progress, self._clock.monotonic())
-        return able
+        )
 
     def _price_usd(
         self, candidate: Candidate, progress: Progress, gaps: Sequence[Span]
@@ -243,7 +281,7 @@ class Fetcher:
             deadline if last else now + left / vendors_left,
             left if last else min(_SHORT_WAIT_SECONDS, left),
             last_resort=last,
-            kind=f"bars:{query.instrument.asset_class}",
+            kind=kind_of(query.instrument),
             lane=_LANES[query.priority],
         )
 
@@ -293,6 +331,7 @@ class Fetcher:
             piece, error = None, _too_slow(candidate.name, raised)
         if isinstance(error, DeadlineExceededError) and not allowance.last_resort:
             error = _too_slow(candidate.name, error)
+        progress.heard(candidate.name, gaps, piece, error)
         if piece is not None:
             piece = progress.fitted(piece)
             unlike = progress.unlike(piece)

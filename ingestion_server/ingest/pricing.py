@@ -11,7 +11,6 @@ from ingestion_server.ingest.candidates import Candidate
 from ingestion_server.ingest.making import Task
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.ingest.vendor import ask_of, requests_of
-from ingestion_server.registry.selection import cheapest_first
 
 _FREE: Final = Decimal(0)
 
@@ -35,15 +34,14 @@ def price_usd(candidate: Candidate, task: Task, now_seconds: float) -> Decimal:
     return vendor.quota.price_usd(*(request.feature for request in requests))
 
 
-def cheapest(
+def prices_usd(
     able: Sequence[Candidate], progress: Progress, now_seconds: float
-) -> list[Candidate]:
-    """Return the candidates, those that cost less first; else as they were."""
+) -> dict[str, Decimal]:
+    """Return what each candidate would cost for all that is missing."""
     gaps = progress.gaps()
-    if not gaps or not any(each.vendor.quota.charges for each in able):
-        return list(able)
-    by_name = {each.name: each for each in able}
-    prices = {
+    if not gaps:
+        return dict.fromkeys((each.name for each in able), _FREE)
+    return {
         each.name: price_usd(
             each,
             Task(progress.query, each.recipe, gaps, None, each.now_ns),
@@ -51,7 +49,6 @@ def cheapest(
         )
         for each in able
     }
-    return [by_name[name] for name in cheapest_first(list(by_name), prices)]
 
 
 def left_usd(progress: Progress) -> Decimal | None:

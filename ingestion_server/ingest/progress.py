@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -17,7 +18,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.grid import Grid, missing_spans
 from ingestion_server.domain.instrument import AssetClass
-from ingestion_server.domain.interval import labels
+from ingestion_server.domain.interval import Times, labels
 from ingestion_server.domain.quality import FlagKind, QualityFlag
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.result import Attempt, Missing, Outcome
@@ -33,6 +34,33 @@ _MOST_MISSING: Final = 500
 _END_OF_TIME_NS: Final = 2**63 - 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """Hold what one vendor was asked for and gave, until it can be judged."""
+
+    provider: str
+    gaps: Sequence[Span]
+    piece: Piece | None
+
+    @property
+    def times_ns(self) -> Times:
+        """Return the opens of the bars that came."""
+        if self.piece is None:
+            return np.empty(0, np.int64)
+        return self.piece.series.open_time_ns
+
+    @property
+    def unsound(self) -> int:
+        """Return how many rows were left out because they cannot be true."""
+        flags = () if self.piece is None else self.piece.flags
+        return sum(flag.kind is FlagKind.ROW_QUARANTINED for flag in flags)
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows came, those left out included."""
+        return len(self.times_ns) + self.unsound
+
+
 @dataclass(slots=True)
 class Progress:
     """Keep what was gathered and tried so far."""
@@ -44,6 +72,8 @@ class Progress:
     errors: list[ProviderError] = field(default_factory=list)
     tallies: list[CallTally] = field(default_factory=list)
     """What was spent on each vendor that was asked; the last may still be growing."""
+    given: list[Given] = field(default_factory=list)
+    """What answers held that are not judged yet."""
     pending: str = ""
     """The vendor that is being asked."""
 
@@ -131,6 +161,17 @@ class Progress:
         self.pending = provider
         self.tallies.append(CallTally())
         return self.tallies[-1]
+
+    def heard(
+        self,
+        provider: str,
+        gaps: Sequence[Span],
+        piece: Piece | None,
+        error: IngestionError | None,
+    ) -> None:
+        """Note what an answer held; a call that failed held nothing to judge by."""
+        if piece is not None or isinstance(error, NoDataUnexplainedError | None):
+            self.given.append(Given(provider, gaps, piece))
 
     def given_up(self, reason: str) -> None:
         """Note that the vendor that is being asked will not be waited for."""

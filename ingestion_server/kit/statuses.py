@@ -18,6 +18,7 @@ from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.ports.http import HttpResponse
 
 _OK: Final = range(200, 300)
+_OURS: Final = range(400, 500)
 _BROKEN: Final = range(500, 600)
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _PAGES: Final = (b"<!doctype", b"<!--", b"<html", b"<head", b"<body", b"<?xml")
@@ -57,10 +58,13 @@ def check_status(provider: str, response: HttpResponse) -> None:
             provider=provider,
             retry_after_seconds=retry,
         )
-    raise MalformedPayloadError(
+    unexplained = MalformedPayloadError(
         f"{provider} answered HTTP {status}, which its documents do not explain",
         provider=provider,
     )
+    # A 4xx says that we asked wrongly: no reason to leave the vendor alone.
+    unexplained.trips_breaker = status not in _OURS
+    raise unexplained
 
 
 def check_not_html(provider: str, response: HttpResponse) -> None:

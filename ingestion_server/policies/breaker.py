@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
-from typing import Final, final
+from functools import partial
+from typing import Final, assert_never, final
 
+from msgspec.structs import replace
 from typing_extensions import override
 
 from ingestion_server.domain.errors import (
@@ -21,12 +24,18 @@ from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import (
     BreakerPosition,
+    BreakerReading,
     BreakerState,
     Call,
     Policy,
     Send,
 )
+from ingestion_server.ports.routing import BreakerChange, OnBreaker
 
+OnMove = Callable[[BreakerPosition, str, float], None]
+"""Hear where a breaker stands now, why, and how long that lasts at least."""
+
+_logger = logging.getLogger(__name__)
 _PROBE_SECONDS: Final = 1.0
 """When to come back while a probe is under way; nobody knows how long it takes."""
 
@@ -43,9 +52,10 @@ def verdict(error: Exception) -> Verdict:
     """
     Say what a failed call shows.
 
-    A vendor that knows no such symbol, or refuses our key, is at work. One that says
-    "not now" may be or not, and our own failures say nothing; nor does a caller who
-    gave up, unless the cause is that the vendor was silent for a fair time.
+    A vendor that knows no such symbol, has no data, says that we ask wrongly, or
+    refuses our key, is at work. One that says "not now" may be or not, and our own
+    failures say nothing; nor does a caller who gave up, unless the cause is that the
+    vendor was silent for a fair time.
     """
     blamed = _blamed(error)
     if not isinstance(blamed, ProviderError):
@@ -67,11 +77,16 @@ class Breaker(Policy):
     That one, the probe, closes the breaker or opens it for another rest. If it shows
     nothing, being cancelled or told "not now", the next call is the probe. Calls that
     left before the breaker last moved change nothing when they end.
+
+    Each rest is twice the one before, up to a limit, until a probe closes the breaker.
     """
 
-    def __init__(self, limits: BreakerLimits, clock: Clock) -> None:
-        """Start closed."""
+    def __init__(
+        self, limits: BreakerLimits, clock: Clock, *, on_move: OnMove | None = None
+    ) -> None:
+        """Start closed; ``on_move`` hears of each move after it was made."""
         self._clock = clock
+        self._on_move = on_move
         self._circuit = Circuit(limits, clock)
         self._probing = False
         self._reason = ""
@@ -86,11 +101,28 @@ class Breaker(Policy):
             )
         retry_at = self._circuit.rested_at_seconds
         return BreakerState(
-            BreakerPosition.HALF_OPEN if self._probing else BreakerPosition.OPEN,
+            self._position,
             self._circuit.failures,
             self._reason,
             retry_at_seconds=retry_at,
             retry_after_seconds=max(retry_at - self._clock.monotonic(), 0.0),
+        )
+
+    def view(self) -> BreakerReading:
+        """Return all that there is to know about it."""
+        circuit = self._circuit
+        reading = BreakerReading(
+            position=self._position,
+            failures=circuit.failures,
+            rest_seconds=circuit.next_rest_seconds,
+        )
+        if not circuit.is_open:
+            return reading
+        return replace(
+            reading,
+            reason=self._reason,
+            opened_at_seconds=circuit.opened_at_seconds,
+            retry_at_seconds=circuit.rested_at_seconds,
         )
 
     async def gate(self, call: Call, send: Send) -> HttpResponse:
@@ -114,22 +146,22 @@ class Breaker(Policy):
 
         """
         self._refuse(call)
-        is_probe = self._circuit.is_open
-        if is_probe:
+        if self._circuit.is_open:
             self._probing = True
-            self._era += 1
+            self._moved()
         era = self._era
+        # Stays so if the call is cancelled: that gives a probe's place back.
+        shown, reason = Verdict.NONE, ""
         try:
             response = await send(call)
         except Exception as e:
-            self._learn(verdict(e), str(_blamed(e)), era)
+            shown, reason = verdict(e), str(_blamed(e))
             raise
         else:
-            self._learn(Verdict.HEALTHY, "", era)
+            shown = Verdict.HEALTHY
             return response
         finally:
-            if is_probe:
-                self._probing = False
+            self._learn(shown, reason, era)
 
     def _refuse(self, call: Call) -> None:
         state = self.state()
@@ -144,17 +176,36 @@ class Breaker(Policy):
             retry_after_seconds=seconds,
         )
 
+    @property
+    def _position(self) -> BreakerPosition:
+        if not self._circuit.is_open:
+            return BreakerPosition.CLOSED
+        return BreakerPosition.HALF_OPEN if self._probing else BreakerPosition.OPEN
+
     def _learn(self, shown: Verdict, reason: str, era: int) -> None:
-        if era != self._era or shown is Verdict.NONE:
+        if era != self._era:
             return
-        was_open = self._circuit.is_open
-        if shown is Verdict.BROKEN:
-            self._circuit.failed()
-        else:
-            self._circuit.succeeded()
-        self._reason = reason if shown is Verdict.BROKEN else ""
-        if was_open or self._circuit.is_open:
-            self._era += 1
+        # In an era that began open there is no call but the probe.
+        was_probe, self._probing = self._probing, False
+        match shown:
+            case Verdict.BROKEN:
+                self._circuit.failed()
+                self._reason = reason
+            case Verdict.HEALTHY:
+                self._circuit.succeeded()
+                self._reason = ""
+            case Verdict.NONE:
+                pass
+            case _:
+                assert_never(shown)
+        if was_probe or self._circuit.is_open:
+            rests = shown is Verdict.BROKEN
+            self._moved(self._circuit.rest_seconds if rests else 0.0)
+
+    def _moved(self, rest_seconds: float = 0.0) -> None:
+        self._era += 1
+        if self._on_move is not None:
+            self._on_move(self._position, self._reason, rest_seconds)
 
 
 class Breakers:
@@ -166,20 +217,28 @@ class Breakers:
     """
 
     def __init__(
-        self, limits: BreakerLimits, clock: Clock, *, entries: int = 1024
+        self,
+        limits_for: Callable[[str], BreakerLimits],
+        clock: Clock,
+        listeners: Sequence[OnBreaker] = (),
+        *,
+        entries: int = 1024,
     ) -> None:
         """
         Start empty.
 
         Args:
-            limits: the limits of each.
+            limits_for: the limits of a vendor's breakers.
             clock: the clock of each.
+            listeners: hear of each move, in order.
             entries: how many are kept. The one that was used longest ago makes room
-                for another; one that is closed and without failures goes first.
+                for another; one that is closed and without failures goes first, and
+                one that is not closed never: calls would pass it.
 
         """
-        self._limits = limits
+        self._limits_for = limits_for
         self._clock = clock
+        self._listeners = tuple(listeners)
         self._entries = entries
         self._breakers: OrderedDict[tuple[str, str], Breaker] = OrderedDict()
 
@@ -190,7 +249,11 @@ class Breakers:
         if breaker is None:
             if len(self._breakers) >= self._entries:
                 self._make_room()
-            breaker = self._breakers[key] = Breaker(self._limits, self._clock)
+            breaker = self._breakers[key] = Breaker(
+                self._limits_for(provider),
+                self._clock,
+                on_move=partial(self._tell, provider, kind),
+            )
         self._breakers.move_to_end(key)
         return breaker
 
@@ -198,6 +261,37 @@ class Breakers:
         """Return the state of each breaker that was ever asked for."""
         return {key: breaker.state() for key, breaker in self._breakers.items()}
 
+    def views(self, provider: str) -> Mapping[str, BreakerReading]:
+        """Return what there is to know about a vendor's breakers, by kind."""
+        return {
+            kind: breaker.view()
+            for (name, kind), breaker in self._breakers.items()
+            if name == provider
+        }
+
     def _make_room(self) -> None:
-        dull = (key for key, state in self.states().items() if not state.failures)
-        del self._breakers[next(dull, next(iter(self._breakers)))]
+        closed = [
+            key
+            for key, state in self.states().items()
+            if state.position is BreakerPosition.CLOSED
+        ]
+        dull = (key for key in closed if not self._breakers[key].state().failures)
+        spare = next(dull, next(iter(closed), None))
+        if spare is not None:
+            del self._breakers[spare]
+
+    def _tell(
+        self,
+        provider: str,
+        kind: str,
+        position: BreakerPosition,
+        reason: str,
+        rest_seconds: float,
+    ) -> None:
+        change = BreakerChange(provider, kind, position, reason, rest_seconds)
+        for listener in self._listeners:
+            try:
+                listener(change)
+            except Exception:
+                # A listener's bug must not cost anybody an answer.
+                _logger.exception("a listener to breakers failed: %r", listener)

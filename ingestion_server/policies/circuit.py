@@ -38,11 +38,12 @@ class _Storage(CircuitBreakerStorage):  # type: ignore[misc] # its base has no t
     state = CircuitBreakerState.CLOSED
     counter = 0
 
-    def __init__(self, rest_seconds: float, clock: Clock) -> None:
+    def __init__(self, limits: BreakerLimits, clock: Clock) -> None:
         super().__init__("clock")
-        self._rest_seconds = rest_seconds
+        self._limits = limits
         self._clock = clock
-        self._opened_at_seconds = 0.0
+        self.opened_at_seconds = 0.0
+        self.rest_seconds = limits.rest_seconds
 
     @override
     def increment_counter(self) -> None:
@@ -52,14 +53,28 @@ class _Storage(CircuitBreakerStorage):  # type: ignore[misc] # its base has no t
     def reset_counter(self) -> None:
         self.counter = 0
 
+    @property
+    def next_rest_seconds(self) -> float:
+        """
+        Return how long it rests when it opens next.
+
+        A success closes the circuit, and that forgives everything: it takes a whole
+        row of new failures to open it again, and then the first rest is enough.
+        """
+        if self.state is CircuitBreakerState.CLOSED:
+            return self._limits.rest_seconds
+        return self._limits.rest_after(self.rest_seconds)
+
     def open_now(self) -> None:
-        """Remember when the rest began."""
-        self._opened_at_seconds = self._clock.monotonic()
+        """Begin a rest."""
+        self.rest_seconds = self.next_rest_seconds
+        self.opened_at_seconds = self._clock.monotonic()
+        self.state = CircuitBreakerState.OPEN
 
     @property
     def rested_at_seconds(self) -> float:
         """Return when the rest is over."""
-        return self._opened_at_seconds + self._rest_seconds
+        return self.opened_at_seconds + self.rest_seconds
 
     @property
     @override
@@ -74,7 +89,7 @@ class _Storage(CircuitBreakerStorage):  # type: ignore[misc] # its base has no t
         now_seconds = self._clock.monotonic()
         if now_seconds >= self.rested_at_seconds:
             return None
-        passed = timedelta(seconds=now_seconds - self._opened_at_seconds)
+        passed = timedelta(seconds=now_seconds - self.opened_at_seconds)
         return datetime.now(UTC).replace(tzinfo=None) - passed
 
 
@@ -85,7 +100,8 @@ class _ClockedBreaker(CircuitBreaker):  # type: ignore[misc] # its base has no t
     @override
     def open(self) -> None:
         self._state_storage.open_now()
-        self.state = self._state_storage.state = CircuitBreakerState.OPEN
+        self.timeout_duration = timedelta(seconds=self._state_storage.rest_seconds)
+        self.state = CircuitBreakerState.OPEN
 
     @property
     @override
@@ -99,7 +115,7 @@ class Circuit:
 
     def __init__(self, limits: BreakerLimits, clock: Clock) -> None:
         """Start closed."""
-        self._storage = _Storage(limits.rest_seconds, clock)
+        self._storage = _Storage(limits, clock)
         self._breaker = _ClockedBreaker(
             fail_max=limits.failures,
             timeout_duration=timedelta(seconds=limits.rest_seconds),
@@ -115,6 +131,21 @@ class Circuit:
     def failures(self) -> int:
         """Return how many calls failed in a row."""
         return self._storage.counter
+
+    @property
+    def opened_at_seconds(self) -> float:
+        """Return when an open circuit opened last, in monotonic seconds."""
+        return self._storage.opened_at_seconds
+
+    @property
+    def rest_seconds(self) -> float:
+        """Return how long an open circuit rests since then."""
+        return self._storage.rest_seconds
+
+    @property
+    def next_rest_seconds(self) -> float:
+        """Return how long it rests after the next failure that opens it."""
+        return self._storage.next_rest_seconds
 
     @property
     def rested_at_seconds(self) -> float:

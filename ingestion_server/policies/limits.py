@@ -26,6 +26,14 @@ class BreakerLimits(msgspec.Struct, frozen=True):
     failures: int = 5
     """In a row."""
     rest_seconds: float = 30.0
+    """The first rest; doubled after each probe that fails."""
+    longest_rest_seconds: float = 300.0
+    """What doubling leads to; a first rest that is longer stays as it is."""
+
+    def rest_after(self, rest_seconds: float) -> float:
+        """Return the rest that follows one whose probe failed."""
+        longest = max(self.longest_rest_seconds, self.rest_seconds)
+        return min(rest_seconds * 2, longest)
 
 
 class DeadlineLimits(msgspec.Struct, frozen=True):

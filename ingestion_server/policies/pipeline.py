@@ -28,22 +28,27 @@ def pipeline(policies: Sequence[Step], send: Send) -> Send:
     return send
 
 
-def standard_policies(
+def standard_policies(  # noqa: PLR0913 - what the steps need
     limits: PolicyLimits,
     clock: Clock,
     *,
     breaker: Breaker,
     quota: Quota,
+    kind: str = "",
     hooks: Sequence[OnCall] = (),
     random: Callable[[], float] = chance.random,
 ) -> list[Step]:
-    """Return the steps in the order that the package explains."""
+    """
+    Return the steps in the order that the package explains.
+
+    Listeners are told the ``kind`` of data that the calls are for.
+    """
     return [
         Retry(limits.retry, clock, random),
         breaker.gate,
         Reserve(quota, clock),
         breaker,
-        Tell(hooks, clock),
+        Tell(hooks, clock, kind=kind),
         Deadline(limits.deadline, clock),
     ]
 

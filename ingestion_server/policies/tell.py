@@ -10,12 +10,12 @@ from typing import Final, final
 from typing_extensions import override
 
 from ingestion_server.domain.errors import IngestionError
+from ingestion_server.policies.breaker import Verdict, verdict
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import CallDetails, OnCall
+from ingestion_server.ports.hooks import OK, CallDetails, OnCall
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import Call, Policy, Send
 
-OK: Final = "ok"
 CANCELLED: Final = "CANCELLED"
 """The caller gave up, or another vendor was quicker: no verdict on the vendor."""
 INTERNAL: Final = "INTERNAL"
@@ -32,19 +32,25 @@ class Tell(Policy):
     and there are too many of them for a metric.
     """
 
-    def __init__(self, hooks: Sequence[OnCall], clock: Clock) -> None:
+    def __init__(
+        self, hooks: Sequence[OnCall], clock: Clock, *, kind: str = ""
+    ) -> None:
+        """Tell these listeners of calls for one kind of data."""
         self._hooks = tuple(hooks)
         self._clock = clock
+        self._kind = kind
 
     @override
     async def __call__(self, call: Call, send: Send) -> HttpResponse:
         """Send, and tell."""
         began = self._clock.monotonic()
-        outcome, detail = INTERNAL, ""
+        outcome, detail, vendor_failed = INTERNAL, "", False
         try:
             response = await send(call)
         except IngestionError as e:
             outcome, detail = e.reason, e.message
+            # By the breaker's own rule: no two rooms shall blame differently.
+            vendor_failed = verdict(e) is Verdict.BROKEN
             raise
         except CancelledError:
             outcome = CANCELLED
@@ -63,6 +69,8 @@ class Tell(Policy):
                     seconds=self._clock.monotonic() - began,
                     outcome=outcome,
                     detail=detail,
+                    kind=self._kind,
+                    vendor_failed=vendor_failed,
                 )
             )
 

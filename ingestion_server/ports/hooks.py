@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+OK: Final = "ok"
+"""The outcome of a call that succeeded."""
 
 
 class CallDetails(msgspec.Struct, frozen=True):
@@ -17,6 +20,10 @@ class CallDetails(msgspec.Struct, frozen=True):
     outcome: str
     """``ok``, or the ErrorInfo reason of the failure."""
     detail: str = ""
+    kind: str = ""
+    """Kind of data and of instrument, for example ``bars:equity``."""
+    vendor_failed: bool = False
+    """Whether it is a sign that the vendor is broken: it failed or was silent."""
 
 
 class OnCall(Protocol):

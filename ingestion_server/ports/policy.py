@@ -74,6 +74,22 @@ class BreakerPosition(StrEnum):
     """One probe is under way; everyone else is refused."""
 
 
+class BreakerReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell all about one breaker at one moment, in monotonic seconds."""
+
+    position: BreakerPosition
+    failures: int
+    """How many calls failed in a row."""
+    rest_seconds: float
+    """How long it rests after the next failure that opens it."""
+    reason: str = ""
+    """What the failure said that opened it; empty while it is closed."""
+    opened_at_seconds: float | None = None
+    """When it opened last, be it by a probe; None while it is closed."""
+    retry_at_seconds: float | None = None
+    """When a probe may pass; None while it is closed."""
+
+
 class BreakerState(msgspec.Struct, frozen=True):
     """Tell the state of one breaker at one moment."""
 

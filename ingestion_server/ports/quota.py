@@ -79,6 +79,15 @@ class Quota(Protocol):
         """Return how long a call that is asked for now would wait; 0 = not at all."""
         ...
 
+    def headroom(self) -> float:
+        """
+        Return which share of its tightest window is left, from 0 to 1.
+
+        Windows of a minute or less are meant to be full, and do not count; where the
+        vendor publishes no number, all is left.
+        """
+        ...
+
     @property
     def charges(self) -> bool:
         """Return whether calls may cost anything beyond a flat price."""

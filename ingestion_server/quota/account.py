@@ -230,6 +230,15 @@ class Account(Quota):
         turn = self._queue.next_turn(Lane.INTERACTIVE, 1, now)
         return turn.at_seconds - now.seconds
 
+    @override
+    def headroom(self) -> float:
+        """Return which share of its tightest long window is left, from 0 to 1."""
+        if not self._judged:
+            return 1.0
+        now = self._time.now()
+        left = (1 - x.used(now) / x.limit for x in self.lines if x.watched)
+        return max(min(left, default=1.0), 0.0)
+
     @property
     @override
     def charges(self) -> bool:

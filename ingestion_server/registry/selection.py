@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -11,6 +10,8 @@ import msgspec
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.query import SourceMode, SourcePolicy
 
+STEP: Final = 10
+"""Between two priorities of which nobody said anything, so that others fit in."""
 _LONGEST_NAME: Final = 40
 _MOST_VIOLATIONS: Final = 10
 """An error that repeats everything a caller sends would not fit into its status."""
@@ -22,14 +23,22 @@ class Listing(msgspec.Struct, frozen=True):
     enabled: tuple[str, ...]
     disabled: tuple[str, ...] = ()
     ranked: bool = False
-    """Whether an operator chose the order; then it is not changed to spare money."""
+    """Whether an operator chose the order; then price and score do not change it."""
+    priorities: Mapping[str, int] = {}
+    """Who is asked first; of those not named, each comes after the one before."""
+    chosen: frozenset[str] = frozenset()
+    """Those whose priority an operator chose, even if he did not choose the order."""
 
+    def priority(self, name: str) -> int:
+        """Return a vendor's number: smaller is asked first, equals share the load."""
+        if name in self.priorities:
+            return self.priorities[name]
+        known = (*self.enabled, *self.disabled)
+        return (known.index(name) + 1) * STEP
 
-def cheapest_first(
-    names: Sequence[str], prices_usd: Mapping[str, Decimal]
-) -> list[str]:
-    """Return the vendors, those that cost less first; else as they were."""
-    return sorted(names, key=lambda name: prices_usd.get(name, Decimal(0)))
+    def hard(self, name: str) -> bool:
+        """Return whether an operator chose a vendor's place."""
+        return self.ranked or name in self.chosen
 
 
 def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:

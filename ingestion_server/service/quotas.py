@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Final
 
 from marketdata.ingestion.v1 import quota_service_pb2, quota_service_pb2_grpc
 from typing_extensions import override
@@ -11,16 +10,11 @@ from typing_extensions import override
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Ledger, WindowForecast
 from ingestion_server.service.admission import Context, Door
-from ingestion_server.service.quota_decoding import (
-    forecast_request_of,
-    list_of,
-    watch_of,
-)
+from ingestion_server.service.quota_decoding import forecast_request_of, list_of
 from ingestion_server.service.quota_encoding import forecast_of, quotas_of
 from ingestion_server.service.quota_news import Told
-
-_LOOK_SECONDS: Final = 1.0
-"""How late a change may be told that comes after a long silence."""
+from ingestion_server.service.vendor_decoding import Vendors, watch_of
+from ingestion_server.service.watching import Subject, Watcher
 
 
 class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
@@ -38,7 +32,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         """Answer with every window as it is now."""
         async with self._door.call(context):
             accounts = self._ledger.uses()
-            wanted = list_of(request, [account.provider for account in accounts])
+            wanted = list_of(request, self._vendors())
             return quotas_of(
                 [account for account in accounts if account.provider in wanted],
                 self._clock.now_ns(),
@@ -51,13 +45,23 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
     ) -> AsyncIterator[quota_service_pb2.WatchQuotasResponse]:
         """Answer with every window first, then with what has changed."""
         async with self._door.watch(context):
-            wanted, interval_seconds = watch_of(request, self._known())
+            wanted, interval_seconds = watch_of(request, self._vendors())
             told = Told(wanted)
-            due = self._clock.monotonic()
+            watcher = Watcher(
+                Subject(
+                    self._ledger.alerts,
+                    self._ledger.changed,
+                    lambda alerts: told.news(
+                        self._ledger.uses(), alerts, self._clock.now_ns()
+                    ),
+                ),
+                wanted,
+                interval_seconds,
+                self._door,
+                self._clock,
+            )
             while True:
-                message = await self._next(told, due, interval_seconds)
-                due = self._clock.monotonic() + interval_seconds
-                yield message
+                yield await watcher.next()
 
     @override
     async def ForecastQuota(
@@ -65,11 +69,10 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
     ) -> quota_service_pb2.ForecastQuotaResponse:
         """Answer with what is to come."""
         async with self._door.call(context):
-            known = self._known()
-            wanted, planned = forecast_request_of(request, known)
+            wanted, planned = forecast_request_of(request, self._vendors())
             foreseen = await self._ledger.foresee(planned) if planned else ()
             return forecast_of(
-                _in_order(self._ledger.forecasts(), known, wanted),
+                _in_order(self._ledger.forecasts(), self._known(), wanted),
                 foreseen,
                 self._clock.now_ns(),
             )
@@ -78,25 +81,8 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
     def _known(self) -> Sequence[str]:
         return [account.provider for account in self._ledger.uses()]
 
-    async def _next(
-        self, told: Told, due: float, interval_seconds: float
-    ) -> quota_service_pb2.WatchQuotasResponse:
-        """Wait for an alert; or until a message is due, and there is one."""
-        while True:
-            alerts = told.alerts(self._ledger.alerts(told.last_alert))
-            late = self._clock.monotonic() >= due
-            if alerts or late:
-                message = told.news(self._ledger.uses(), alerts, self._clock.now_ns())
-                if message is not None:
-                    return message
-            pause = (
-                min(interval_seconds, _LOOK_SECONDS)
-                if late
-                else due - self._clock.monotonic()
-            )
-            await self._door.while_open(
-                self._ledger.changed(told.last_alert, within_seconds=pause)
-            )
+    def _vendors(self) -> Vendors:
+        return Vendors(self._known(), lacking="not known or switched off")
 
 
 def _in_order(

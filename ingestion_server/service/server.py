@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 import grpc
 import grpc.aio
@@ -14,19 +15,20 @@ from grpc_reflection.v1alpha import reflection
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
+    provider_service_pb2,
+    provider_service_pb2_grpc,
     quota_service_pb2,
     quota_service_pb2_grpc,
 )
 
-from ingestion_server.service.ingestion import IngestionServicer
-from ingestion_server.service.quotas import QuotaServicer
-
 _LARGEST_REQUEST: Final = 1 << 20
 _LARGEST_RESPONSE: Final = 64 << 20
-SERVICES: Final = (
-    ingestion_service_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name,
-    quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"].full_name,
+Servicer = (
+    ingestion_service_pb2_grpc.IngestionServiceServicer
+    | quota_service_pb2_grpc.QuotaServiceServicer
+    | provider_service_pb2_grpc.ProviderServiceServicer
 )
+"""What answers the RPCs of one service."""
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", _LARGEST_REQUEST),
@@ -49,12 +51,14 @@ class GrpcServer:
 
     server: grpc.aio.Server
     health: health_aio.HealthServicer
+    services: tuple[str, ...]
+    """The full names of what is served, besides health, reflection and channelz."""
     port: int
 
     async def serving(self) -> None:
         """Start, and say so."""
         await self.server.start()
-        for service in ("", *SERVICES):
+        for service in ("", *self.services):
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stopping(self) -> None:
@@ -63,8 +67,7 @@ class GrpcServer:
 
 
 def bound_server(
-    servicer: IngestionServicer,
-    quotas: QuotaServicer,
+    servicers: Sequence[Servicer],
     address: str,
     credentials: grpc.ServerCredentials | None,
 ) -> GrpcServer:
@@ -76,14 +79,13 @@ def bound_server(
 
     """
     server = grpc.aio.server(options=OPTIONS)
-    ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(servicer, server)
-    quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(quotas, server)
+    services = tuple(_added(servicer, server) for servicer in servicers)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     channelz.add_channelz_servicer(server)
     reflection.enable_server_reflection(
         [
-            *SERVICES,
+            *services,
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
             reflection.SERVICE_NAME,
@@ -98,4 +100,25 @@ def bound_server(
         )
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}: is the port taken?") from error
-    return GrpcServer(server, health, port)
+    return GrpcServer(server, health, services, port)
+
+
+def _added(servicer: Servicer, server: grpc.aio.Server) -> str:
+    """Let a service be served, and return its full name."""
+    match servicer:
+        case ingestion_service_pb2_grpc.IngestionServiceServicer():
+            ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(
+                servicer, server
+            )
+            file, name = ingestion_service_pb2.DESCRIPTOR, "IngestionService"
+        case quota_service_pb2_grpc.QuotaServiceServicer():
+            quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(servicer, server)
+            file, name = quota_service_pb2.DESCRIPTOR, "QuotaService"
+        case provider_service_pb2_grpc.ProviderServiceServicer():
+            provider_service_pb2_grpc.add_ProviderServiceServicer_to_server(
+                servicer, server
+            )
+            file, name = provider_service_pb2.DESCRIPTOR, "ProviderService"
+        case _:
+            assert_never(servicer)
+    return file.services_by_name[name].full_name

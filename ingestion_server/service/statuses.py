@@ -40,6 +40,7 @@ CODES: Final[Mapping[type[errors.IngestionError], grpc.StatusCode]] = {
     errors.BreakerOpenError: grpc.StatusCode.UNAVAILABLE,
     errors.AllProvidersFailedError: grpc.StatusCode.UNAVAILABLE,
     errors.PinnedProviderFailedError: grpc.StatusCode.UNAVAILABLE,
+    errors.StateUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.ServerStoppingError: grpc.StatusCode.UNAVAILABLE,
 }
 

@@ -8,6 +8,7 @@ from marketdata.ingestion.v1 import (
     bar_pb2,
     ingestion_service_pb2,
     provenance_pb2,
+    provider_pb2,
     quota_pb2,
     source_policy_pb2,
 )
@@ -20,7 +21,9 @@ from ingestion_server.domain.quality import FlagKind
 from ingestion_server.domain.query import Priority, SourceMode
 from ingestion_server.domain.result import Completeness, Outcome
 from ingestion_server.ports.budget import Counts, Scope, WindowKind
+from ingestion_server.ports.policy import BreakerPosition
 from ingestion_server.ports.quota import AlertKind, Lane, Origin
+from ingestion_server.ports.routing import EventKind
 
 INTERVALS: Final = {
     bar_pb2.INTERVAL_UNSPECIFIED: Interval.DAY_1,
@@ -49,6 +52,7 @@ ASSET_CLASSES: Final = {
     ingestion_service_pb2.ASSET_CLASS_INDEX: AssetClass.INDEX,
     ingestion_service_pb2.ASSET_CLASS_FUTURE: AssetClass.FUTURE,
 }
+ASSET_CLASS_CODES: Final = {word: code for code, word in ASSET_CLASSES.items() if word}
 HOURS: Final = {
     ingestion_service_pb2.SESSION_UNSPECIFIED: TradingHours.REGULAR,
     ingestion_service_pb2.SESSION_REGULAR: TradingHours.REGULAR,
@@ -119,4 +123,20 @@ ALERT_CODES: Final = {
     AlertKind.USED_80_PERCENT: quota_pb2.QUOTA_ALERT_KIND_USED_80_PERCENT,
     AlertKind.USED_95_PERCENT: quota_pb2.QUOTA_ALERT_KIND_USED_95_PERCENT,
     AlertKind.VIOLATION: quota_pb2.QUOTA_ALERT_KIND_VIOLATION,
+}
+STAGE_CODES: Final = {
+    "active": provider_pb2.ProviderLifecycle.STAGE_ACTIVE,
+    "deprecated": provider_pb2.ProviderLifecycle.STAGE_DEPRECATED,
+    "retired": provider_pb2.ProviderLifecycle.STAGE_RETIRED,
+}
+BREAKER_CODES: Final = {
+    BreakerPosition.CLOSED: provider_pb2.Breaker.STATE_CLOSED,
+    BreakerPosition.OPEN: provider_pb2.Breaker.STATE_OPEN,
+    BreakerPosition.HALF_OPEN: provider_pb2.Breaker.STATE_HALF_OPEN,
+}
+EVENT_CODES: Final = {
+    EventKind.BREAKER_OPENED: provider_pb2.ProviderEvent.KIND_BREAKER_OPENED,
+    EventKind.BREAKER_HALF_OPEN: provider_pb2.ProviderEvent.KIND_BREAKER_HALF_OPEN,
+    EventKind.BREAKER_CLOSED: provider_pb2.ProviderEvent.KIND_BREAKER_CLOSED,
+    EventKind.UPDATED: provider_pb2.ProviderEvent.KIND_UPDATED,
 }

@@ -8,6 +8,7 @@ import signal
 import socket
 from pathlib import Path
 
+import aiohttp
 import grpc
 import grpc.aio
 import pytest
@@ -57,6 +58,23 @@ async def test_it_is_announced_once_and_answers_until_the_block_ends(
         host, _, port = door.partition(":")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)))
+
+
+async def test_the_page_of_metrics_tells_of_the_breakers_of_vendors_that_were_asked(
+    settings: Settings,
+) -> None:
+    async with (
+        lifecycle.served(settings, Mode(sandbox=True), lambda _: None) as addresses,
+        Client(addresses.grpc, timeout_seconds=30) as client,
+        aiohttp.ClientSession() as session,
+    ):
+        await client.fetch("AAPL", limit=3, providers=["yahoo"])
+        async with session.get(f"http://{addresses.http}/metrics") as reply:
+            page = await reply.text()
+
+    labels = 'kind="bars:equity",provider="yahoo"'
+    assert f"ingestion_breaker_open{{{labels}}} 0.0\n" in page
+    assert f'ingestion_breaker_moves_total{{{labels},to="open"}} 0.0\n' in page
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

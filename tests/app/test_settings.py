@@ -46,6 +46,7 @@ def test_the_defaults_are_those_of_the_policies() -> None:
     assert settings.retry.longest_seconds == limits.retry.longest_seconds
     assert settings.breaker.failures == limits.breaker.failures
     assert settings.breaker.rest_seconds == limits.breaker.rest_seconds
+    assert settings.breaker.longest_rest_seconds == limits.breaker.longest_rest_seconds
     assert settings.transport.call_seconds == limits.deadline.call_seconds
 
 
@@ -118,6 +119,8 @@ def test_a_wrong_value_is_told_with_its_key_its_origin_and_what_was_expected() -
         ("PROVIDERS__ORDER", "yahoo,finnhub", "vendors (alpha_vantage, yahoo)"),
         ("PROVIDERS__ORDER", "yahoo,yahoo", "each at most once"),
         ("PROVIDERS__ALPHA_VANTAGE__PLAN", "gold", "one of free, 75, 150"),
+        ("PROVIDERS__YAHOO__BREAKER__FAILURES", "0", "an integer ≥ 1"),
+        ("PROVIDERS__YAHOO__BREAKER__REST_SECONDS", "0", "a number > 0"),
         ("LOG__LEVEL", "loud", "one of debug, info, warning, error"),
         ("SANDBOX__SEED", "x", "an integer"),
     ],

@@ -12,8 +12,14 @@ import pytest
 
 from ingestion_server.app.settings import Settings, load_settings
 from ingestion_server.app.wiring import Joined, Mode, joined
+from ingestion_server.domain.errors import ProviderUnavailableError
+from ingestion_server.policies.breaker import Breaker
+from ingestion_server.ports.policy import BreakerPosition
 from ingestion_server.ports.quota import AccountUse, Lane
+from ingestion_server.ports.routing import BreakerChange
 from ingestion_server.quota.journal_file import FILE_NAME
+from tests.policies.fakes import Vendor as VendorOnTheWire
+from tests.policies.fakes import call, unavailable
 from tests.replay.charts import FIRST_WEEK, keep_chart
 
 ELSEWHERE = Mode(sandbox_url="http://127.0.0.1:1")
@@ -293,6 +299,53 @@ async def test_the_lock_ends_with_the_server_also_if_it_fails(
         assert is_kept(state)
 
 
+async def fail(house: Joined, vendor: str) -> None:
+    """Make one call that a vendor fails."""
+    with pytest.raises(ProviderUnavailableError):
+        await breaker(house, vendor)(call(), VendorOnTheWire(unavailable()))
+
+
+def breaker(house: Joined, vendor: str) -> Breaker:
+    """Return what keeps calls for bars of currencies from a vendor."""
+    return house.breakers.for_key(vendor, "bars:fx")
+
+
+async def test_a_vendor_rests_as_its_own_settings_say_and_else_as_all_do(
+    environ: dict[str, str],
+) -> None:
+    settings = chosen(
+        environ,
+        INGESTION_BREAKER__FAILURES="2",
+        INGESTION_BREAKER__REST_SECONDS="7",
+        INGESTION_PROVIDERS__YAHOO__BREAKER__FAILURES="1",
+        INGESTION_PROVIDERS__YAHOO__BREAKER__LONGEST_REST_SECONDS="9",
+    )
+
+    async with joined(settings, ELSEWHERE) as house:
+        for vendor in ("yahoo", "alpha_vantage"):
+            await fail(house, vendor)
+        yahoo, other = (
+            breaker(house, vendor).view() for vendor in ("yahoo", "alpha_vantage")
+        )
+
+    assert (yahoo.position, yahoo.rest_seconds) == (BreakerPosition.OPEN, 9.0)
+    assert (other.position, other.rest_seconds) == (BreakerPosition.CLOSED, 7.0)
+
+
+async def test_who_wants_to_hears_of_breakers(environ: dict[str, str]) -> None:
+    settings = chosen(environ, INGESTION_BREAKER__FAILURES="1")
+    heard: list[BreakerChange] = []
+
+    async with joined(settings, ELSEWHERE, on_breaker=[heard.append]) as house:
+        await fail(house, "yahoo")
+
+    assert heard == [
+        BreakerChange(
+            "yahoo", "bars:fx", BreakerPosition.OPEN, "acme answered HTTP 503", 30.0
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("variables", "ranked"),
     [({}, False), ({"INGESTION_PROVIDERS__ORDER": "yahoo,alpha_vantage"}, True)],
@@ -301,6 +354,6 @@ async def test_the_order_is_an_operators_choice_only_if_it_was_set(
     *, environ: dict[str, str], variables: dict[str, str], ranked: bool
 ) -> None:
     async with joined(chosen(environ, **variables), ELSEWHERE) as house:
-        listing = house.fetcher._listing  # noqa: SLF001 - it shows only in prices
+        listing = house.ranking.listing
 
     assert listing.ranked is ranked

@@ -14,7 +14,7 @@ import pytest
 from google.protobuf import json_format
 from marketdata.ingestion.v1 import quota_service_pb2
 
-from ingestion_server.cli import metering
+from ingestion_server.cli import watching
 from tests.cli.conftest import Run
 from tests.cli.test_main import COMMAND
 from tests.client.fakes import (
@@ -34,7 +34,7 @@ DEFECT = Refusal(grpc.StatusCode.INTERNAL, "INTERNAL", "[oops]")
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Come back at once."""
-    monkeypatch.setattr(metering, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(watching, "_PAUSE_SECONDS", 0)
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_watch_in_a_terminal_redraws_in_place(
 def test_a_forecast_is_renewed_while_nothing_changes(
     quota: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metering, "_FORECAST_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_RENEWAL_SECONDS", 0.01)
 
     def patient() -> Iterator[object]:
         yield changes(21)

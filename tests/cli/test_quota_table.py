@@ -11,6 +11,7 @@ from marketdata.ingestion.v1 import quota_pb2, quota_service_pb2
 from rich.console import Console
 
 from ingestion_server.cli import quota_table
+from ingestion_server.cli.frame import Frame
 from ingestion_server.client.quotas import (
     QuotaWindow,
     changes_from,
@@ -43,7 +44,7 @@ def shown(
     file = io.StringIO()
     Console(file=file, width=width).print(
         quota_table.drawn(
-            quotas_from(told), forecast_from(foreseen), width=width, **more
+            quotas_from(told), forecast_from(foreseen), Frame(width=width, **more)
         )
     )
     return file.getvalue()
@@ -360,7 +361,7 @@ def test_a_server_that_is_gone_vouches_only_for_what_it_told() -> None:
 
 
 def test_only_the_latest_alerts_are_shown() -> None:
-    text = shown(quotas(), alerts=[f"alert {number}" for number in range(9)])
+    text = shown(quotas(), lines=[f"alert {number}" for number in range(9)])
 
     assert [line for line in text.splitlines() if line.startswith("alert")] == [
         f"alert {number}" for number in range(4, 9)

@@ -6,59 +6,25 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 import grpc
-from google.protobuf import any_pb2
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
     bar_pb2,
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
     provenance_pb2,
+    provider_service_pb2_grpc,
     quota_pb2,
     quota_service_pb2,
     quota_service_pb2_grpc,
 )
 
-DAY = timedelta(days=1)
-FIRST = datetime(2025, 1, 6, tzinfo=UTC)
-
-
-@dataclass
-class Refusal:
-    """Tell how a call fails."""
-
-    code: grpc.StatusCode
-    reason: str = ""
-    message: str = "it failed"
-    metadata: dict[str, str] = field(default_factory=dict)
-    details: tuple[Message, ...] = ()
-    trailers: tuple[tuple[str, str | bytes], ...] = ()
-
-    def raise_in(self, context: grpc.ServicerContext) -> None:
-        """End the call with this failure."""
-        trailers = self.trailers
-        if self.reason:
-            info = error_details_pb2.ErrorInfo(
-                reason=self.reason,
-                domain="ingestion.marketdata",
-                metadata=self.metadata,
-            )
-            status = status_pb2.Status(code=self.code.value[0], message=self.message)
-            for detail in (info, *self.details):
-                packed = any_pb2.Any()
-                packed.Pack(detail)
-                status.details.append(packed)
-            trailers += (("grpc-status-details-bin", status.SerializeToString()),)
-        context.set_trailing_metadata(trailers)
-        context.abort(self.code, self.message)
-
+from tests.client.telling import DAY, FIRST, Refusal, stamp
+from tests.client.vendors import FakeProviders
 
 Answer = ingestion_service_pb2.FetchResponse | Refusal | Callable[[], object]
 
@@ -176,6 +142,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.service = FakeIngestion()
         self.quotas = FakeQuotas()
+        self.providers = FakeProviders()
         self.health = FakeHealth()
         self._threads = ThreadPoolExecutor(4)
         self._server = grpc.server(self._threads)
@@ -184,6 +151,9 @@ class FakeServer:
         )
         quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(
             self.quotas, self._server
+        )
+        provider_service_pb2_grpc.add_ProviderServiceServicer_to_server(
+            self.providers, self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")
@@ -201,13 +171,6 @@ class FakeServer:
         """Say whether the server serves."""
         status = health_pb2.HealthCheckResponse
         self.health.set("", status.SERVING if serving else status.NOT_SERVING)
-
-
-def stamp(moment: datetime) -> Timestamp:
-    """Write a point in time."""
-    written = Timestamp()
-    written.FromDatetime(moment)
-    return written
 
 
 def columns(bars: int = 3, first: datetime = FIRST, **more: list) -> bar_pb2.BarColumns:

@@ -22,12 +22,14 @@ from ingestion_server.cli.exits import Exit
 from ingestion_server.cli.failure import STATUSES
 from ingestion_server.cli.main import app
 from ingestion_server.client.errors import BY_REASON
+from ingestion_server.ports.policy import BreakerPosition, BreakerState
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import AlertKind
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.sandbox import faults
 from ingestion_server.service.statuses import CODES
+from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
 from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
 from tests.clocks import NOW_NS
@@ -207,7 +209,13 @@ def shown(key: str) -> str:
 
 
 def test_the_table_of_metrics_is_the_page() -> None:
-    page = MetricsPage(quota_parts(FakeLedger(), AlertCounter(), lambda: NOW_NS))
+    states = {("acme", "bars:fx"): BreakerState(BreakerPosition.CLOSED, 0)}
+    page = MetricsPage(
+        {
+            **quota_parts(FakeLedger(), AlertCounter(), lambda: NOW_NS),
+            **breaker_parts(lambda: states, MoveCounter()),
+        }
+    )
     told = {
         sample.name: sorted(sample.labels)
         for family in families(page("text/plain")).values()

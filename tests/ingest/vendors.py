@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from random import Random
 from typing import Self
 
 import msgspec
@@ -30,13 +31,14 @@ from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.candidates import Vendor
 from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
 from ingestion_server.policies.breaker import Breaker
 from ingestion_server.policies.limits import BreakerLimits, PolicyLimits
 from ingestion_server.policies.pipeline import pipeline, standard_policies
 from ingestion_server.ports.budget import Budget, Window
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
-from ingestion_server.ports.policy import Call, Send
+from ingestion_server.ports.policy import BreakerPosition, BreakerState, Call, Send
 from ingestion_server.ports.provider import (
     BarAsk,
     Capability,
@@ -47,6 +49,7 @@ from ingestion_server.ports.provider import (
 )
 from ingestion_server.quota.ledger import Ledger, Setup
 from ingestion_server.registry.selection import Listing
+from ingestion_server.registry.standing import Standings
 from tests.builders import ns
 from tests.clocks import ManualClock
 from tests.ingest.making import CALENDAR, NOW, RECEIVED, june
@@ -224,18 +227,35 @@ class OneCalendar:
 class Market:
     """Join real rooms around shops; to be entered before use."""
 
-    def __init__(self, *shops: Shop, ranked: bool = False) -> None:
-        """Build all of it; ``ranked`` tells that an operator chose the order."""
+    def __init__(self, *shops: Shop, ranked: bool = False, shared: int = 0) -> None:
+        """
+        Build all of it.
+
+        ``ranked`` tells that an operator chose the order; if some are ``shared``, so
+        many of the first have the same priority.
+        """
         self.clock = ManualClock(NOW)
         self.wire = Wire()
         self.calls: list[Call] = []
         self.cache: ActionsCache = BoundedCache(100, self.clock)
+        self.standings = Standings(self.clock)
         setups = [Setup(shop.name, "plan", shop.budget) for shop in shops]
         self.ledger = Ledger(setups, clock=self.clock)
         self.vendors = {shop.name: self._vendor(shop) for shop in shops}
+        self.breakers = {
+            name: BreakerState(BreakerPosition.CLOSED, 0) for name in self.vendors
+        }
+        """Where breakers are said to stand; calls have others, which never open."""
+        equals = dict.fromkeys(list(self.vendors)[:shared], 10)
+        self.ranking = Ranking(
+            Listing(tuple(self.vendors), ranked=ranked, priorities=equals),
+            self.standings,
+            self.clock,
+            random=Random(7).random,  # noqa: S311 - no secret
+        )
         self.fetcher = Fetcher(
             self.vendors,
-            Listing(tuple(self.vendors), ranked=ranked),
+            self.ranking,
             calendars=OneCalendar(),
             transport=self.wire,
             clock=self.clock,
@@ -269,14 +289,17 @@ class Market:
         breaker = Breaker(BreakerLimits(), self.clock)
 
         def steps(kind: str, send: Send) -> Send:
-            del kind
-
             async def seen(call: Call) -> HttpResponse:
                 self.calls.append(call)
                 return await send(call)
 
             policies = standard_policies(
-                PolicyLimits(), self.clock, breaker=breaker, quota=quota
+                PolicyLimits(),
+                self.clock,
+                breaker=breaker,
+                quota=quota,
+                kind=kind,
+                hooks=[self.standings],
             )
             return pipeline(policies, seen)
 
@@ -285,6 +308,7 @@ class Market:
             Exchange(shop, self.wire, steps, key=""),
             ActionsShelf(shop.name, self.cache, self.clock, keep_seconds=3600.0),
             quota,
+            breaker=lambda _kind: self.breakers[shop.name],
         )
 
 

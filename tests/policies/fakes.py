@@ -181,6 +181,10 @@ class FakeQuota:
         """Say five minutes."""
         return 300.0
 
+    def headroom(self) -> float:
+        """Say that all is left."""
+        return 1.0
+
 
 @dataclass
 class Listener:

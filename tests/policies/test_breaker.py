@@ -9,13 +9,17 @@ import pytest
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
+    CapabilityMissingError,
     CredentialsRefusedError,
     DeadlineExceededError,
     MalformedPayloadError,
+    NoDataUnexplainedError,
+    ProviderError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     SymbolUnknownError,
 )
+from ingestion_server.kit.statuses import check_status
 from ingestion_server.policies.breaker import Breaker, Breakers, Verdict, verdict
 from ingestion_server.policies.limits import BreakerLimits
 from ingestion_server.ports.http import HttpResponse
@@ -46,6 +50,18 @@ async def opened(answer: Awaitable[HttpResponse]) -> BreakerOpenError:
     return caught.value
 
 
+def usual(_provider: str) -> BreakerLimits:
+    """Return the same limits for every vendor."""
+    return BreakerLimits()
+
+
+def refused(status: int) -> ProviderError:
+    """Return what an answer with a status means."""
+    with pytest.raises(ProviderError) as caught:
+        check_status("acme", HttpResponse(status, b""))
+    return caught.value
+
+
 def _late(cause: Exception | None) -> DeadlineExceededError:
     error = DeadlineExceededError("late")
     error.__cause__ = cause
@@ -59,6 +75,13 @@ def _late(cause: Exception | None) -> DeadlineExceededError:
         (MalformedPayloadError("rubbish", provider="acme"), Verdict.BROKEN),
         (SymbolUnknownError("no such symbol", provider="acme"), Verdict.HEALTHY),
         (CredentialsRefusedError("no", provider="acme"), Verdict.HEALTHY),
+        (NoDataUnexplainedError("nothing", provider="acme"), Verdict.HEALTHY),
+        (CapabilityMissingError("not that", provider="acme"), Verdict.HEALTHY),
+        (refused(400), Verdict.HEALTHY),
+        (refused(404), Verdict.HEALTHY),
+        (refused(429), Verdict.NONE),
+        (refused(302), Verdict.BROKEN),
+        (refused(500), Verdict.BROKEN),
         (busy(), Verdict.NONE),
         (BreakerOpenError("acme rests", provider="acme"), Verdict.NONE),
         (_late(None), Verdict.NONE),
@@ -159,8 +182,8 @@ async def test_a_probe_that_fails_opens_it_for_another_rest(
 
     await fail(breaker)
 
-    assert breaker.state().retry_after_seconds == 30.0
-    clock.pass_by(29.9)
+    assert breaker.state().retry_after_seconds == 60.0
+    clock.pass_by(59.9)
     await opened(breaker(call(), Vendor()))
     clock.pass_by(0.2)
     await breaker(call(), Vendor())
@@ -254,7 +277,7 @@ async def test_a_straggler_does_not_decide_for_the_probe(
 
 
 async def test_each_vendor_and_kind_has_its_own(clock: ManualClock) -> None:
-    breakers = Breakers(BreakerLimits(), clock)
+    breakers = Breakers(usual, clock)
 
     await fail(breakers.for_key("acme", "bars:equity"), 5)
 
@@ -268,8 +291,8 @@ async def test_each_vendor_and_kind_has_its_own(clock: ManualClock) -> None:
 async def test_only_so_many_are_kept_and_those_with_failures_longest(
     clock: ManualClock,
 ) -> None:
-    breakers = Breakers(BreakerLimits(), clock, entries=2)
-    await fail(breakers.for_key("acme", "a"), 5)
+    breakers = Breakers(usual, clock, entries=2)
+    await fail(breakers.for_key("acme", "a"), 4)
 
     for kind in ("b", "c", "d"):
         breakers.for_key("acme", kind)
@@ -278,3 +301,28 @@ async def test_only_so_many_are_kept_and_those_with_failures_longest(
     breakers.for_key("acme", "e")
 
     assert set(breakers.states()) == {("acme", "d"), ("acme", "e")}
+
+
+async def test_an_open_one_is_kept_whatever_comes_else_calls_would_pass_it(
+    clock: ManualClock,
+) -> None:
+    breakers = Breakers(usual, clock, entries=2)
+    for kind in ("a", "b"):
+        await fail(breakers.for_key("acme", kind), 5)
+
+    for kind in ("c", "d"):
+        breakers.for_key("acme", kind)
+
+    assert set(breakers.states()) == {("acme", kind) for kind in "abd"}
+    await opened(breakers.for_key("acme", "a")(call(), Vendor()))
+
+
+async def test_each_vendor_has_its_own_limits(clock: ManualClock) -> None:
+    strict = BreakerLimits(failures=1, rest_seconds=5.0)
+    breakers = Breakers({"acme": strict, "kind": BreakerLimits()}.__getitem__, clock)
+
+    for name in ("acme", "kind"):
+        await fail(breakers.for_key(name, "bars:fx"))
+
+    assert breakers.for_key("acme", "bars:fx").state().retry_after_seconds == 5.0
+    assert breakers.for_key("kind", "bars:fx").state().position is CLOSED

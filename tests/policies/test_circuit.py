@@ -51,7 +51,7 @@ def test_it_needs_nothing_that_python_deprecates(clock: ManualClock) -> None:
         circuit.failed()
     clock.pass_by(30.0)
     circuit.failed()
-    clock.pass_by(30.0)
+    clock.pass_by(60.0)
     circuit.succeeded()
 
     assert not circuit.is_open
@@ -99,7 +99,56 @@ def test_a_failure_after_the_rest_opens_it_for_another(clock: ManualClock) -> No
     circuit.failed()
 
     assert circuit.is_open
-    assert circuit.rested_at_seconds == clock.monotonic() + 30.0
+    assert circuit.rested_at_seconds == clock.monotonic() + 60.0
+
+
+@pytest.mark.usefixtures("_zone")
+def test_each_rest_is_twice_the_one_before_up_to_the_longest(
+    clock: ManualClock,
+) -> None:
+    circuit = Circuit(LIMITS, clock)
+    for _ in range(3):
+        circuit.failed()
+
+    rests = []
+    for _ in range(7):
+        rests.append(circuit.rest_seconds)
+        clock.pass_by(circuit.rest_seconds)
+        circuit.failed()
+
+    assert rests == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
+
+
+@pytest.mark.usefixtures("_zone")
+def test_a_success_leads_back_to_the_first_rest(clock: ManualClock) -> None:
+    circuit = Circuit(LIMITS, clock)
+    for _ in range(3):
+        circuit.failed()
+    for _ in range(3):
+        clock.pass_by(circuit.rest_seconds)
+        circuit.failed()
+    assert circuit.next_rest_seconds == 300.0
+    clock.pass_by(circuit.rest_seconds)
+
+    circuit.succeeded()
+
+    assert circuit.next_rest_seconds == 30.0
+    for _ in range(3):
+        circuit.failed()
+    assert circuit.rest_seconds == 30.0
+    assert circuit.next_rest_seconds == 60.0
+
+
+def test_a_first_rest_that_is_longer_than_the_longest_stays_as_it_is(
+    clock: ManualClock,
+) -> None:
+    circuit = Circuit(BreakerLimits(failures=1, rest_seconds=600.0), clock)
+
+    circuit.failed()
+    clock.pass_by(600.0)
+    circuit.failed()
+
+    assert circuit.rest_seconds == circuit.next_rest_seconds == 600.0
 
 
 def test_it_can_be_set_not_to_rest_at_all(clock: ManualClock) -> None:

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from ingestion_server.policies.deadline import late
 from ingestion_server.policies.tell import Tell
 from ingestion_server.ports.hooks import CallDetails
 from tests.clocks import ManualClock
@@ -17,7 +18,8 @@ async def test_a_good_call_is_told_with_its_time_and_no_symbol(
     clock: ManualClock,
 ) -> None:
     listener, vendor = Listener(), Hanging()
-    task = asyncio.ensure_future(Tell([listener], clock)(call(), vendor))
+    tell = Tell([listener], clock, kind="bars:equity")
+    task = asyncio.ensure_future(tell(call(), vendor))
     await clock.advance(1.5)
 
     vendor.ends.set_exception(unavailable())
@@ -31,6 +33,8 @@ async def test_a_good_call_is_told_with_its_time_and_no_symbol(
             seconds=1.5,
             outcome="ALL_PROVIDERS_FAILED",
             detail="acme answered HTTP 503",
+            kind="bars:equity",
+            vendor_failed=True,
         )
     ]
 
@@ -50,6 +54,41 @@ async def test_an_outcome_is_ok_or_a_reason(
     assert task.exception() is act
     assert [details.outcome for details in listener.heard] == [outcome]
     assert "NVDA" not in str(listener.heard)
+
+
+@pytest.mark.parametrize(
+    ("act", "blamed"),
+    [
+        (None, False),
+        (busy(), False),
+        (unavailable(), True),
+        (late(call()), False),
+        (ValueError("bug"), False),
+    ],
+)
+async def test_the_vendor_is_blamed_for_what_the_breaker_blames_it_for(
+    *, clock: ManualClock, act: Exception | None, blamed: bool
+) -> None:
+    listener = Listener()
+
+    task = asyncio.ensure_future(Tell([listener], clock)(call(), Vendor(act)))
+    await asyncio.wait((task,))
+
+    assert task.exception() is act
+    assert [details.vendor_failed for details in listener.heard] == [blamed]
+
+
+async def test_silence_for_a_fair_time_is_the_vendors_though_the_caller_left(
+    clock: ManualClock,
+) -> None:
+    listener, error = Listener(), late(call())
+    error.__cause__ = unavailable()
+
+    task = asyncio.ensure_future(Tell([listener], clock)(call(), Vendor(error)))
+    await asyncio.wait((task,))
+
+    assert task.exception() is error
+    assert [details.vendor_failed for details in listener.heard] == [True]
 
 
 async def test_a_cancelled_call_is_told_as_such(clock: ManualClock) -> None:

@@ -22,6 +22,7 @@ from google.rpc import error_details_pb2, status_pb2
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
+    provider_service_pb2_grpc,
     quota_pb2,
     quota_service_pb2,
     quota_service_pb2_grpc,
@@ -31,6 +32,7 @@ from ingestion_server.app.settings import load_settings
 from ingestion_server.app.wiring import Mode, joined
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import GrpcServer, bound_server
 
@@ -125,6 +127,7 @@ class House:
 
     stub: ingestion_service_pb2_grpc.IngestionServiceStub
     quotas: quota_service_pb2_grpc.QuotaServiceStub
+    providers: provider_service_pb2_grpc.ProviderServiceStub
     channel: grpc.aio.Channel
     target: str
     clock: ShiftedClock
@@ -277,7 +280,8 @@ async def house(
             rooms.fetcher, door, symbols_at_once=chosen.grpc.symbols_at_once
         )
         quotas = QuotaServicer(rooms.ledger, door, clock)
-        server = bound_server(servicer, quotas, "127.0.0.1:0", None)
+        providers = ProviderServicer(rooms.roster, rooms.fetcher, door, clock)
+        server = bound_server([servicer, quotas, providers], "127.0.0.1:0", None)
         await server.serving()
         target = f"127.0.0.1:{server.port}"
         try:
@@ -285,6 +289,7 @@ async def house(
                 yield House(
                     ingestion_service_pb2_grpc.IngestionServiceStub(channel),
                     quota_service_pb2_grpc.QuotaServiceStub(channel),
+                    provider_service_pb2_grpc.ProviderServiceStub(channel),
                     channel,
                     target,
                     clock,

@@ -1188,3 +1188,35 @@ class TestAlerts:
         self, clock: ManualClock
     ) -> None:
         assert await self.told(clock, rolling("minute", 1, 60.0), 1) == []
+
+
+class TestHeadroom:
+    """How much is left tells whether a vendor is worth sparing."""
+
+    async def test_it_is_that_of_the_tightest_long_window(
+        self, clock: ManualClock
+    ) -> None:
+        acme = account(clock, MINUTE, rolling("hour", 10, 3600.0), DAY)
+
+        await take(acme, 5)
+
+        # The minute is full, as it is meant to be.
+        assert acme.headroom() == pytest.approx(0.5)
+
+    @pytest.mark.parametrize(
+        "budget",
+        [
+            Budget(),
+            Budget(windows=(SECOND,)),
+            Budget(windows=(DAY,), published=False),
+        ],
+        ids=["no window", "a short one", "none that is published"],
+    )
+    async def test_where_nothing_is_known_to_run_out_all_is_left(
+        self, clock: ManualClock, budget: Budget
+    ) -> None:
+        acme = ledger(clock, budget).accounts["acme"]
+
+        await take(acme)
+
+        assert acme.headroom() == 1.0

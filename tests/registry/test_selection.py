@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
 from ingestion_server.domain.errors import InvalidQueryError
 from ingestion_server.domain.query import SourceMode, SourcePolicy
-from ingestion_server.registry.selection import Listing, cheapest_first, order
+from ingestion_server.registry.selection import Listing, order
 
 LISTING = Listing(("acme", "zenith", "omega"), ("retired",))
 ANY, ORDERED, PINNED, CONSENSUS = SourceMode
@@ -82,19 +80,29 @@ def test_without_vendors_nobody_is_asked() -> None:
         order(SourcePolicy(PINNED, ("acme",)), nobody)
 
 
+def test_without_priorities_each_comes_after_the_one_before() -> None:
+    numbers = [LISTING.priority(name) for name in (*LISTING.enabled, "retired")]
+
+    assert numbers == [10, 20, 30, 40]
+
+
+def test_a_priority_that_is_given_is_kept() -> None:
+    listing = Listing(("acme", "zenith"), priorities={"zenith": 5})
+
+    assert (listing.priority("acme"), listing.priority("zenith")) == (10, 5)
+
+
 @pytest.mark.parametrize(
-    ("prices", "expected"),
+    ("ranked", "chosen", "hard"),
     [
-        ({}, ["acme", "zenith", "omega"]),
-        ({"acme": 2, "zenith": 1, "omega": 0}, ["omega", "zenith", "acme"]),
-        ({"acme": 1, "zenith": 1, "omega": 1}, ["acme", "zenith", "omega"]),
-        ({"acme": 1, "zenith": 0, "omega": 0}, ["zenith", "omega", "acme"]),
-        ({"acme": 1}, ["zenith", "omega", "acme"]),
+        (False, (), (False, False)),
+        (True, (), (True, True)),
+        (False, ("zenith",), (False, True)),
     ],
 )
-def test_who_costs_less_goes_first_and_ties_keep_their_order(
-    prices: dict[str, int], expected: list[str]
+def test_a_place_is_hard_if_an_operator_chose_it_or_the_order(
+    *, ranked: bool, chosen: tuple[str, ...], hard: tuple[bool, bool]
 ) -> None:
-    dollars = {name: Decimal(price) for name, price in prices.items()}
+    listing = Listing(("acme", "zenith"), ranked=ranked, chosen=frozenset(chosen))
 
-    assert cheapest_first(LISTING.enabled, dollars) == expected
+    assert (listing.hard("acme"), listing.hard("zenith")) == hard

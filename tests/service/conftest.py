@@ -1,4 +1,4 @@
-"""Fixtures of the service's tests: a real port, and a ledger that is told."""
+"""Fixtures of the service's tests: a real port, and rooms that are told."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from collections.abc import AsyncIterator
 
 import grpc.aio
 import pytest
-from marketdata.ingestion.v1 import quota_service_pb2_grpc
+from marketdata.ingestion.v1 import (
+    provider_service_pb2_grpc,
+    quota_service_pb2_grpc,
+)
 
 from ingestion_server.service.admission import Door
+from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
+from ingestion_server.service.server import bound_server
 from tests.clocks import ManualClock
+from tests.service.directories import FakeDirectory, FakeRouter
 from tests.service.ledgers import FakeLedger
 
 
@@ -27,6 +33,18 @@ async def ledger(clock: ManualClock) -> FakeLedger:
 
 
 @pytest.fixture
+async def directory(clock: ManualClock) -> FakeDirectory:
+    """Know two vendors."""
+    return FakeDirectory(clock)
+
+
+@pytest.fixture
+def router() -> FakeRouter:
+    """Ask one vendor, and leave another out."""
+    return FakeRouter()
+
+
+@pytest.fixture
 async def door() -> Door:
     """Let in one call, and two that watch."""
     return Door(1, most_watchers=2)
@@ -34,21 +52,34 @@ async def door() -> Door:
 
 @pytest.fixture
 async def channel(
-    ledger: FakeLedger, door: Door, clock: ManualClock
+    ledger: FakeLedger,
+    directory: FakeDirectory,
+    router: FakeRouter,
+    door: Door,
+    clock: ManualClock,
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """Serve the ledger on a free port, and connect to it."""
-    server = grpc.aio.server()
-    quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(
-        QuotaServicer(ledger, door, clock), server
+    """Serve them on a free port, and connect to it."""
+    bound = bound_server(
+        [
+            QuotaServicer(ledger, door, clock),
+            ProviderServicer(directory, router, door, clock),
+        ],
+        "127.0.0.1:0",
+        None,
     )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as connected:
+    await bound.server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{bound.port}") as connected:
         yield connected
-    await server.stop(0)
+    await bound.server.stop(0)
 
 
 @pytest.fixture
 def stub(channel: grpc.aio.Channel) -> quota_service_pb2_grpc.QuotaServiceStub:
-    """Ask the server."""
+    """Ask for budgets."""
     return quota_service_pb2_grpc.QuotaServiceStub(channel)
+
+
+@pytest.fixture
+def vendors(channel: grpc.aio.Channel) -> provider_service_pb2_grpc.ProviderServiceStub:
+    """Ask for vendors."""
+    return provider_service_pb2_grpc.ProviderServiceStub(channel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -22,6 +21,7 @@ from ingestion_server.ports.quota import (
     WindowUse,
 )
 from tests.clocks import NOW_NS, SECOND_NS, ManualClock
+from tests.service.waits import Waits
 
 DAY = WindowUse(
     provider="alpha_vantage",
@@ -124,19 +124,9 @@ class FakeLedger:
             )
             for use in (PACE, DAY, SECOND)
         ]
-        self.waits: asyncio.Queue[float] = asyncio.Queue()
-        """How long each watcher wants to wait for an alert, once it does."""
-        self.left: asyncio.Queue[None] = asyncio.Queue()
-        """Somebody waits no more."""
-        self._clock = clock
-        self._alerts: list[Alert] = []
-        self._changed = asyncio.Condition()
-
-    async def alarm(self, *alerts: Alert) -> None:
-        """Add alerts."""
-        async with self._changed:
-            self._alerts += alerts
-            self._changed.notify_all()
+        self._alerts = Waits[Alert](clock)
+        self.waits, self.left = self._alerts.begun, self._alerts.left
+        self.alarm = self._alerts.add
 
     def use(self, provider: str, **changes: object) -> None:
         """Change the first window of a vendor."""
@@ -174,15 +164,8 @@ class FakeLedger:
 
     def alerts(self, after: int) -> Sequence[Alert]:
         """Return the alerts that were added."""
-        return [one for one in self._alerts if one.number > after]
+        return self._alerts.after(after)
 
     async def changed(self, after_alert: int, *, within_seconds: float) -> None:
         """Wait for a newer alert, or for the clock."""
-        self.waits.put_nowait(within_seconds)
-        try:
-            async with self._clock.timeout(within_seconds), self._changed:
-                await self._changed.wait_for(lambda: self.alerts(after_alert))
-        except TimeoutError:
-            pass
-        finally:
-            self.left.put_nowait(None)
+        await self._alerts.changed(after_alert, within_seconds)

@@ -9,29 +9,45 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from marketdata.ingestion.v1 import quota_service_pb2, quota_service_pb2_grpc
+from marketdata.ingestion.v1 import (
+    provider_service_pb2,
+    provider_service_pb2_grpc,
+    quota_service_pb2,
+    quota_service_pb2_grpc,
+)
 
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
-from ingestion_server.service.server import SERVICES, bound_server
+from ingestion_server.service.server import Servicer, bound_server
 from tests.clocks import ManualClock
+from tests.service.directories import FakeDirectory, FakeRouter
 from tests.service.ledgers import FakeLedger
+
+SERVICES = [
+    f"marketdata.ingestion.v1.{name}"
+    for name in ("IngestionService", "QuotaService", "ProviderService")
+]
 
 
 @pytest.fixture
-async def whole(
-    ledger: FakeLedger, door: Door, clock: ManualClock
-) -> AsyncIterator[grpc.aio.Channel]:
-    """Serve everything, and connect to it."""
-    nobody_fetches = cast("Fetcher", None)
-    bound = bound_server(
-        IngestionServicer(nobody_fetches, door, symbols_at_once=1),
+def servicers(
+    ledger: FakeLedger, directory: FakeDirectory, door: Door, clock: ManualClock
+) -> list[Servicer]:
+    """Answer every RPC but those that fetch."""
+    return [
+        IngestionServicer(cast("Fetcher", None), door, symbols_at_once=1),
         QuotaServicer(ledger, door, clock),
-        "127.0.0.1:0",
-        None,
-    )
+        ProviderServicer(directory, FakeRouter(), door, clock),
+    ]
+
+
+@pytest.fixture
+async def whole(servicers: list[Servicer]) -> AsyncIterator[grpc.aio.Channel]:
+    """Serve everything, and connect to it."""
+    bound = bound_server(servicers, "127.0.0.1:0", None)
     await bound.serving()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{bound.port}") as connected:
         yield connected
@@ -59,26 +75,32 @@ async def test_reflection_knows_every_service(whole: grpc.aio.Channel) -> None:
     assert set(SERVICES) < names
 
 
-async def test_quotas_are_answered_on_the_server_s_port(
+async def test_quotas_and_vendors_are_answered_on_the_server_s_port(
     whole: grpc.aio.Channel,
 ) -> None:
-    stub = quota_service_pb2_grpc.QuotaServiceStub(whole)
+    quotas = quota_service_pb2_grpc.QuotaServiceStub(whole)
+    vendors = provider_service_pb2_grpc.ProviderServiceStub(whole)
 
-    answer = await stub.ListQuotas(quota_service_pb2.ListQuotasRequest())
+    metered = await quotas.ListQuotas(quota_service_pb2.ListQuotasRequest())
+    listed = await vendors.ListProviders(provider_service_pb2.ListProvidersRequest())
 
-    assert len(answer.windows) == 3
+    assert len(metered.windows) == 3
+    assert len(listed.providers) == 2
 
 
-async def test_a_port_that_is_taken_is_an_error(
-    ledger: FakeLedger, door: Door, clock: ManualClock
+async def test_a_service_that_is_not_served_is_not_told_of(
+    servicers: list[Servicer],
 ) -> None:
-    servicers = (
-        IngestionServicer(cast("Fetcher", None), door, symbols_at_once=1),
-        QuotaServicer(ledger, door, clock),
-    )
-    first = bound_server(*servicers, "127.0.0.1:0", None)
+    bound = bound_server(servicers[1:2], "127.0.0.1:0", None)
+
+    assert bound.services == (SERVICES[1],)
+    await bound.server.stop(0)
+
+
+async def test_a_port_that_is_taken_is_an_error(servicers: list[Servicer]) -> None:
+    first = bound_server(servicers, "127.0.0.1:0", None)
 
     with pytest.raises(OSError, match="is the port taken"):
-        bound_server(*servicers, f"127.0.0.1:{first.port}", None)
+        bound_server(servicers, f"127.0.0.1:{first.port}", None)
 
     await first.server.stop(0)

@@ -130,6 +130,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "LEDGER_UNAVAILABLE", "domain": "ingestion.marketdata",
          "metadata": {"provider": "alpha_vantage"}}
     """
+    ERROR_REASON_STATE_UNAVAILABLE: _ErrorReason.ValueType  # 17
+    """UNAVAILABLE: an operator's change was not made, because it cannot be kept over a
+    restart, for example on a full disk. The message names the file.
+
+        {"reason": "STATE_UNAVAILABLE", "domain": "ingestion.marketdata",
+         "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the values of google.rpc.ErrorInfo.reason, which stand there
@@ -244,5 +251,12 @@ file; google.rpc.RetryInfo says when it is tried again.
 
     {"reason": "LEDGER_UNAVAILABLE", "domain": "ingestion.marketdata",
      "metadata": {"provider": "alpha_vantage"}}
+"""
+ERROR_REASON_STATE_UNAVAILABLE: ErrorReason.ValueType  # 17
+"""UNAVAILABLE: an operator's change was not made, because it cannot be kept over a
+restart, for example on a full disk. The message names the file.
+
+    {"reason": "STATE_UNAVAILABLE", "domain": "ingestion.marketdata",
+     "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
