@@ -15,8 +15,9 @@ from typing import Final
 import grpc
 import msgspec
 
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings
-from ingestion_server.app.wiring import Joined, Mode, joined
+from ingestion_server.app.wiring import Joined, joined
 from ingestion_server.app.words import host_and_port
 from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.ports.hooks import OnCall

@@ -7,22 +7,19 @@ Building order is reading order, and teardown its reverse.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Final
 
 import msgspec
 
 from ingestion_server.app import order, secrets
-from ingestion_server.app.budgets import budget_of
-from ingestion_server.app.clock import SystemClock, boot_id
+from ingestion_server.app.clock import SystemClock
 from ingestion_server.app.folders import user_cache_folder
-from ingestion_server.app.sections import AlphaVantageSettings
+from ingestion_server.app.keeping import kept, members, opened_ledger, overrides_of
+from ingestion_server.app.mode import Mode, key_of
 from ingestion_server.app.settings import Settings
 from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.calendars import ComputedCalendars
@@ -31,7 +28,7 @@ from ingestion_server.ingest.candidates import Vendor, kinds_served
 from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.ranking import Ranking
-from ingestion_server.ingest.roster import Member, Roster
+from ingestion_server.ingest.roster import Roster
 from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
 from ingestion_server.policies.breaker import Breakers
 from ingestion_server.policies.limits import (
@@ -41,41 +38,17 @@ from ingestion_server.policies.limits import (
     RetryLimits,
 )
 from ingestion_server.policies.pipeline import pipeline, standard_policies
-from ingestion_server.ports.budget import Budget, Window
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.policy import Send
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import OnAlert
-from ingestion_server.ports.routing import OnBreaker, Overrides, OverridesError
+from ingestion_server.ports.routing import OnBreaker
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo
-from ingestion_server.quota.journal import JournalError
-from ingestion_server.quota.ledger import Ledger, Place, Setup, Terms
+from ingestion_server.quota.ledger import Ledger
 from ingestion_server.registry.standing import Standings
-from ingestion_server.store.overrides import FileOverrides, NoOverrides
-
-SANDBOX_KEY: Final = "sandbox-key"
-"""What is shown to simulated vendors and recordings, which want some key."""
-
-
-class Mode(msgspec.Struct, frozen=True):
-    """Say what stands at the other end of the wire."""
-
-    sandbox: bool = False
-    """Simulated vendors within this process."""
-    sandbox_url: str = ""
-    """Simulated vendors elsewhere."""
-    record: Path | None = None
-    """Folder that receives what the vendors answer."""
-    replay: Path | None = None
-    """Folder that answers instead of the vendors."""
-
-    @property
-    def simulated(self) -> bool:
-        """Return whether no real vendor is asked."""
-        return self.sandbox or bool(self.sandbox_url) or self.replay is not None
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -115,9 +88,9 @@ async def joined(
     async with AsyncExitStack() as stack:
         # First, and so closed last: whatever still calls a vendor writes into it.
         ledger = await asyncio.to_thread(
-            _ledger, settings, mode, providers, clock, on_alert
+            opened_ledger, settings, mode, providers, clock, on_alert
         )
-        await stack.enter_async_context(_kept(ledger))
+        await stack.enter_async_context(kept(ledger))
         calendars = await stack.enter_async_context(
             ComputedCalendars(calendar_folder(settings))
         )
@@ -152,13 +125,13 @@ async def joined(
         )
         active = dict(vendors)
         roster = Roster(
-            _members(settings, mode, providers, vendors),
+            members(settings, mode, providers, vendors),
             active,
             ranking=ranking,
             standings=standings,
             breakers_of=breakers.views,
             events=events,
-            overrides=_overrides(settings, mode),
+            overrides=overrides_of(settings, mode),
             clock=clock,
         )
         fetcher = Fetcher(
@@ -217,7 +190,7 @@ async def _transport(
     )
     from ingestion_server.transport.redaction import Redactor  # noqa: PLC0415
 
-    key = _key(settings, "alpha_vantage", mode)
+    key = key_of(settings, "alpha_vantage", mode)
     redactor = Redactor(
         lambda: (key,) if key else (),
         frozenset().union(*(provider.secret_parameters for provider in providers)),
@@ -272,7 +245,7 @@ class _Workshop(msgspec.Struct, frozen=True):
 
     def _vendor(self, provider: Provider) -> Vendor:
         quota = self.ledger.accounts[provider.name]
-        key = _key(self.settings, provider.name, self.mode)
+        key = key_of(self.settings, provider.name, self.mode)
 
         def steps(kind: str, send: Send) -> Send:
             policies = standard_policies(
@@ -318,138 +291,6 @@ def _breaker_limits(
 ) -> BreakerLimits:
     own = settings.providers.of(name).breaker.model_dump(exclude_none=True)
     return msgspec.structs.replace(for_all, **own)
-
-
-def _ledger(
-    settings: Settings,
-    mode: Mode,
-    providers: Sequence[Provider],
-    clock: Clock,
-    on_alert: Sequence[OnAlert],
-) -> Ledger:
-    place = None
-    if _keeps(settings, mode):
-        realm = "sandbox" if mode.sandbox else mode.sandbox_url
-        place = Place(settings.state.place(), realm, boot_id())
-    try:
-        return Ledger(
-            [
-                _setup(settings, mode, provider)
-                for provider in order.in_order(settings, providers)
-                if settings.providers.of(provider.name).enabled
-            ],
-            clock=clock,
-            terms=Terms(
-                interactive_share=settings.quota.interactive_share,
-                call_seconds=settings.transport.call_seconds,
-                most_under_way=_most_under_way(settings, providers),
-            ),
-            place=place,
-            listeners=on_alert,
-        )
-    except JournalError as error:
-        raise OSError(str(error)) from error
-
-
-def _most_under_way(settings: Settings, providers: Sequence[Provider]) -> int:
-    """Return for how many calls of one vendor there is always a connection."""
-    limits = settings.transport
-    enabled = [each for each in providers if settings.providers.of(each.name).enabled]
-    # At least one: with fewer connections than vendors, some calls wait after all.
-    share = max(1, limits.connections // max(1, len(enabled)))
-    return min(limits.connections_per_host, share)
-
-
-@asynccontextmanager
-async def _kept(ledger: Ledger) -> AsyncIterator[None]:
-    """Keep a ledger, and let failures of the house be told as they are."""
-    failure: Exception | None = None
-    async with ledger.keeping():
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - raised below
-            # A task group would wrap it, and nobody who listens expects a group.
-            failure = error
-    if failure is not None:
-        raise failure
-
-
-def _members(
-    settings: Settings,
-    mode: Mode,
-    providers: Sequence[Provider],
-    vendors: Mapping[str, Vendor],
-) -> list[Member]:
-    found = []
-    for provider in providers:
-        plan, budget = _plan(settings, mode, provider)
-        found.append(
-            Member(
-                provider=provider,
-                plan=plan,
-                monthly_usd=budget.monthly_price_usd,
-                per_unit_usd=budget.price_per_unit_usd,
-                vendor=vendors.get(provider.name),
-            )
-        )
-    return found
-
-
-def _overrides(settings: Settings, mode: Mode) -> Overrides:
-    """Return where operators' changes are kept: nowhere, if no ledger is."""
-    if not _keeps(settings, mode):
-        return NoOverrides()
-    overrides = FileOverrides(settings.state.place())
-    try:
-        overrides.load()
-    except OverridesError as error:
-        raise OSError(str(error)) from error
-    return overrides
-
-
-def _keeps(settings: Settings, mode: Mode) -> bool:
-    """Return whether anything is kept: not for vendors that end with the process."""
-    if mode.replay is not None:
-        return False
-    return not mode.sandbox or settings.state.folder is not None
-
-
-def _setup(settings: Settings, mode: Mode, provider: Provider) -> Setup:
-    name = provider.name
-    key = _key(settings, name, mode)
-    # Tells keys apart, and cannot be turned back into one.
-    identity = hashlib.sha256(f"ledger:{key}".encode()).hexdigest()[:16] if key else ""
-    plan, budget = _plan(settings, mode, provider)
-    return Setup(name, plan, budget, identity)
-
-
-def _plan(settings: Settings, mode: Mode, provider: Provider) -> tuple[str, Budget]:
-    """Return the plan in force; a recording is not metered by anybody."""
-    if mode.replay is not None:
-        return "recorded", Budget()
-    plan: str | None = settings.providers.of(provider.name).plan
-    if plan is None and mode.simulated and provider.needs_key:
-        # Simulated keys have the plan that the simulation gives them.
-        plan = settings.sandbox.alpha_vantage_plan
-        per = re.fullmatch(r"([0-9]+)per([0-9]+)s", plan)
-        if per is not None:
-            window = Window(name="pace", limit=int(per[1]), seconds=float(per[2]))
-            budget = budget_of(settings, provider, provider.default_plan)
-            if not budget.configured:
-                budget = msgspec.structs.replace(budget, windows=(window,))
-            return plan, budget
-    plan = plan or provider.default_plan
-    return plan, budget_of(settings, provider, plan)
-
-
-def _key(settings: Settings, name: str, mode: Mode) -> str:
-    chosen = getattr(settings.providers, name)
-    key = (
-        chosen.api_key.get_secret_value()
-        if isinstance(chosen, AlphaVantageSettings)
-        else ""
-    )
-    return SANDBOX_KEY if mode.simulated and not key else key
 
 
 def calendar_folder(settings: Settings) -> Path:

@@ -13,8 +13,8 @@ import msgspec
 import typer
 
 from ingestion_server.app import lifecycle
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings, SettingsError, load_settings
-from ingestion_server.app.wiring import Mode
 from ingestion_server.cli.exits import Exit
 from ingestion_server.telemetry.logs import configure_logging
 

@@ -14,8 +14,8 @@ import grpc.aio
 import pytest
 
 from ingestion_server.app import lifecycle
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings, load_settings
-from ingestion_server.app.wiring import Mode
 from ingestion_server.client import Client
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings, load_settings
-from ingestion_server.app.wiring import Joined, Mode, joined
+from ingestion_server.app.wiring import Joined, joined
 from ingestion_server.domain.errors import ProviderUnavailableError
 from ingestion_server.policies.breaker import Breaker
 from ingestion_server.ports.policy import BreakerPosition

@@ -28,8 +28,9 @@ from marketdata.ingestion.v1 import (
     quota_service_pb2_grpc,
 )
 
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import load_settings
-from ingestion_server.app.wiring import Mode, joined
+from ingestion_server.app.wiring import joined
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
 from ingestion_server.service.providers import ProviderServicer

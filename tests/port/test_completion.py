@@ -10,7 +10,7 @@ import grpc
 import pytest
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from tests.port.house import (
     UNMETERED,
     Build,

@@ -6,7 +6,7 @@ import pytest
 from grpc import StatusCode as Code
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from tests.port.house import Build, asked, pinned, served_by, times
 
 FREE = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 
 from ingestion_server.app.lifecycle import served
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import load_settings
-from ingestion_server.app.wiring import Mode
 from ingestion_server.client import Client
 from tests.telemetry.pages import series
 

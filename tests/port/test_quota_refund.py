@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode as Code
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from tests.port.house import (
     FREE,
     UNMETERED,

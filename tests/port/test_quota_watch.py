@@ -19,8 +19,8 @@ from marketdata.ingestion.v1 import (
 )
 
 from ingestion_server.app.lifecycle import served
+from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import load_settings
-from ingestion_server.app.wiring import Mode
 from tests.port.house import FREE, Build, House, RefusedError, until
 
 AV = "alpha_vantage"

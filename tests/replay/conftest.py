@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from tests.port.house import Build, House, house
 from tests.replay.vendors import ABSENT, RECORDINGS
 

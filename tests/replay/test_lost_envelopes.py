@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketdata.ingestion.v1 import bar_pb2
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from ingestion_server.ports.provider import Provider
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo

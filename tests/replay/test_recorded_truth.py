@@ -15,7 +15,7 @@ import pytest
 from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from tests.port.house import (
     Build,
     House,

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from ingestion_server.ports.http import HttpRequest
 from ingestion_server.ports.provider import Credentials
 from ingestion_server.providers.yahoo import Yahoo

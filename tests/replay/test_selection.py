@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_server.app.wiring import Mode
+from ingestion_server.app.mode import Mode
 from tests.port.house import NOON, Build, closes, holes, pinned, times
 from tests.replay.charts import FIRST_WEEK, SECOND_WEEK, keep_chart, keep_days
 
