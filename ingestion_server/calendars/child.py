@@ -40,14 +40,7 @@ async def run(command: Sequence[str], *, seconds: float) -> bytes:
         ChildFailedError: if it cannot be started, fails, or takes too long.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=_ROOT,
-            start_new_session=True,  # Ctrl-C in our terminal is not for the child
-        )
+        process = await _started(command)
     except OSError as e:
         raise ChildFailedError(f"cannot run {command[0]} ({e})") from e
     finished = False
@@ -62,12 +55,7 @@ async def run(command: Sequence[str], *, seconds: float) -> bytes:
         if process.stdin is not None:
             process.stdin.close()
         if not finished:
-            _kill(process)
-            # Reading to the end lets the transport close. It is bounded, because a
-            # grandchild in a session of its own might keep the pipes open.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await _drain(process)
+            await _end(process)
     if process.returncode == UNKNOWN:
         raise UnknownCalendarError("the library knows no such calendar")
     if process.returncode != 0:
@@ -75,6 +63,40 @@ async def run(command: Sequence[str], *, seconds: float) -> bytes:
             f"exit status {process.returncode}: {_last_line(complaint)}"
         )
     return output
+
+
+async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
+    """Start a command, wholly or not at all."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=_ROOT,
+            start_new_session=True,  # Ctrl-C in our terminal is not for the child
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It may run already. asyncio would kill it alone, and wait for as long as
+        # what it has started keeps its pipes open.
+        with contextlib.suppress(OSError):
+            await _end(await starting)
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a process and what it started, and let its pipes close."""
+    if process.stdin is not None:
+        process.stdin.close()
+    _kill(process)
+    # Reading to the end lets the transport close. It is bounded, because a grandchild
+    # in a session of its own might keep the pipes open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await _drain(process)
 
 
 async def _drain(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:

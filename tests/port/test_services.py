@@ -13,11 +13,12 @@ from tests.port.house import House
 
 SERVICE = "marketdata.ingestion.v1.IngestionService"
 QUOTAS = "marketdata.ingestion.v1.QuotaService"
+PROVIDERS = "marketdata.ingestion.v1.ProviderService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS])
+@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS, PROVIDERS])
 async def test_health_is_told_per_service(home: House, service: str) -> None:
     stub = health_pb2_grpc.HealthStub(home.channel)
 
@@ -35,7 +36,7 @@ async def test_health_of_a_service_that_is_not_there_is_unknown(home: House) -> 
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS])
+@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS, PROVIDERS])
 async def test_whoever_watches_health_hears_of_the_stop(
     home: House, service: str
 ) -> None:
@@ -69,6 +70,7 @@ async def test_reflection_lists_every_service(home: House) -> None:
     names = {service.name for service in answer.list_services_response.service}
     assert names == {
         SERVICE,
+        PROVIDERS,
         QUOTAS,
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
