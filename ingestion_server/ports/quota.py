@@ -30,8 +30,6 @@ class Debit(msgspec.Struct, frozen=True):
     """When, by the clock that never goes back."""
     at_ns: int
     """When, by the wall clock."""
-    steady_ns: int
-    """When, by the wall clock as it was at the start and not set since."""
     units: int = 1
     lane: Lane = Lane.INTERACTIVE
     cost_usd: Decimal = Decimal(0)

@@ -6,7 +6,6 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, final
 
@@ -16,7 +15,7 @@ from ingestion_server.domain.errors import QuotaExhaustedError
 from ingestion_server.ports.budget import Budget, Counts, Scope
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Debit, Lane, Quota
-from ingestion_server.quota import told
+from ingestion_server.quota import refusal, told
 from ingestion_server.quota.admission import Outlook, Turn, admit, fits
 from ingestion_server.quota.alarm import Alarm, Tell
 from ingestion_server.quota.closure import Closure, Cooldown
@@ -30,7 +29,6 @@ from ingestion_server.quota.scribe import Place, Scribe
 from ingestion_server.quota.spend import SpendBook
 from ingestion_server.quota.waiting import CONNECTIONS, Queue
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 OF_KEY: Final = frozenset({Scope.KEY, Scope.CONNECTION})
 """What another key does not use up."""
 _MOST_EXTRA_UNITS: Final = 1_000_000
@@ -325,7 +323,6 @@ class Account(Quota):
             number=number,
             at_seconds=now.seconds,
             at_ns=now.wall_ns,
-            steady_ns=now.steady_ns,
             units=units,
             lane=lane,
             cost_usd=self.spend.add(units, now.wall_ns),
@@ -416,37 +413,6 @@ class Account(Quota):
             self._queue.changed()
 
     def _refusal(self, turn: Turn, units: int, now: Instant) -> QuotaExhaustedError:
-        seconds = turn.at_seconds - now.seconds
         if turn.window == CONNECTIONS:
-            return QuotaExhaustedError(
-                f"no connection to {self.provider} came free in time: "
-                f"{len(self._open)} calls are under way, the most at a time; try "
-                f"again in {seconds:.3g} seconds",
-                provider=self.provider,
-                window=CONNECTIONS,
-                retry_after_seconds=seconds,
-            )
-        line = next(
-            (each for each in self.lines if each.window.name == turn.window), None
-        )
-        # A window that only the vendor knows is none of ours: nothing is counted.
-        counted = (
-            f" ({line.used(now)} of {line.limit} {line.window.counts} used)"
-            if line is not None
-            else ""
-        )
-        if math.isinf(seconds):
-            return QuotaExhaustedError(
-                f"a call of {units} units to {self.provider} can never fit its window "
-                f"{turn.window!r}{counted}",
-                provider=self.provider,
-                window=turn.window,
-            )
-        until = _EPOCH + timedelta(microseconds=now.at(turn.at_seconds).wall_ns // 1000)
-        return QuotaExhaustedError(
-            f"no call to {self.provider} fits its window {turn.window!r}{counted}"
-            f" for another {seconds:.3g} seconds, until {until:%Y-%m-%dT%H:%M:%SZ}",
-            provider=self.provider,
-            window=turn.window,
-            retry_after_seconds=seconds,
-        )
+            return refusal.by_connections(self.provider, len(self._open), turn, now)
+        return refusal.by_window(self.provider, self.lines, turn, units, now)

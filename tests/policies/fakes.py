@@ -155,7 +155,6 @@ class FakeQuota:
             number=len(self.asked),
             at_seconds=0.0,
             at_ns=0,
-            steady_ns=0,
             lane=lane,
             cost_usd=self.price if self.granted_at is None else self.granted_at,
         )
