@@ -8,13 +8,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import quota_use, reserve, results, start_and_memory, waiters
+from benchmarks import (
+    chaos,
+    failover,
+    fetch_cold,
+    fetch_hot,
+    quota_use,
+    reserve,
+    results,
+    start_and_memory,
+    waiters,
+)
 
 BENCHMARKS: Final[dict[str, Callable[[], results.Results]]] = {
     "start_and_memory": start_and_memory.measured,
     "reserve": reserve.measured,
     "waiters": waiters.measured,
     "quota_use": quota_use.measured,
+    "fetch_hot": fetch_hot.measured,
+    "fetch_cold": fetch_cold.measured,
+    "failover": failover.measured,
+    "chaos": chaos.measured,
 }
 
 

@@ -32,7 +32,7 @@ def serving(
     """Run a server, with settings as variables of its environment."""
     doors = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with _running(
-        cache, "SERVING grpc=", ("serve", *doors, *options), settings or {}
+        cache, "SERVING grpc=", (COMMAND, "serve", *doors, *options), settings or {}
     ) as (process, said, seconds):
         yield Serving(process, said.split()[0], seconds)
 
@@ -40,8 +40,17 @@ def serving(
 @contextlib.contextmanager
 def simulating(cache: Path, *options: str) -> Iterator[str]:
     """Run simulated vendors, and tell their address."""
-    with _running(cache, "SANDBOX http=", ("sandbox", *options), {}) as (_, said, _):
+    command = (COMMAND, "sandbox", *options)
+    with _running(cache, "SANDBOX http=", command, {}) as (_, said, _):
         yield f"http://{said}"
+
+
+@contextlib.contextmanager
+def answering(cache: Path, module: str, *arguments: str) -> Iterator[str]:
+    """Run a module that says ``READY`` and its address, and tell the address."""
+    command = (sys.executable, "-m", module, *arguments)
+    with _running(cache, "READY ", command, {}) as (_, said, _):
+        yield said
 
 
 def settle(cache: Path) -> None:
@@ -57,7 +66,10 @@ def settle(cache: Path) -> None:
 
 @contextlib.contextmanager
 def _running(
-    cache: Path, word: str, arguments: tuple[str, ...], settings: Mapping[str, str]
+    cache: Path,
+    word: str,
+    command: tuple[str | Path, ...],
+    settings: Mapping[str, str],
 ) -> Iterator[tuple[int, str, float]]:
     """Run a program; tell its process, what it said behind a word, and how soon."""
     # What is set for the user's own server must not count here, and what it keeps
@@ -74,7 +86,7 @@ def _running(
     }
     began = time.perf_counter()
     with subprocess.Popen(
-        [COMMAND, *arguments],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -87,6 +99,6 @@ def _running(
                     took = time.perf_counter() - began
                     yield process.pid, line.removeprefix(word).strip(), took
                     return
-            raise RuntimeError(f"{arguments[0]} ended before it was ready")
+            raise RuntimeError(f"{command} ended before it was ready")
         finally:
             process.terminate()

@@ -52,6 +52,17 @@ def at_least_of(value: float, unit: str, reference: float, least: float) -> Resu
     )
 
 
+def at_most_times(value: float, unit: str, reference: float, most: float) -> Result:
+    """Judge a figure that must not be more than a multiple of its reference."""
+    return _result(
+        value,
+        unit,
+        reference,
+        f"<= {most:g} times it",
+        passed=value <= most * reference,
+    )
+
+
 def table(results: Results) -> str:
     """Return a table for people at a terminal."""
     lines = [f"{'':<36}{'measured':>18}{'reference':>18}{'ratio':>9}  must"]

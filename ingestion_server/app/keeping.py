@@ -41,9 +41,8 @@ def opened_ledger(
 
     """
     place = None
-    if _keeps(settings, mode):
-        realm = "sandbox" if mode.sandbox else mode.sandbox_url
-        place = Place(settings.state.place(), realm, boot_id())
+    if keeps(settings, mode):
+        place = Place(settings.state.place(), realm_of(mode), boot_id())
     try:
         return Ledger(
             [
@@ -108,7 +107,7 @@ def overrides_of(settings: Settings, mode: Mode) -> Overrides:
         OSError: What they changed cannot be read.
 
     """
-    if not _keeps(settings, mode):
+    if not keeps(settings, mode):
         return NoOverrides()
     overrides = FileOverrides(settings.state.place())
     try:
@@ -118,7 +117,12 @@ def overrides_of(settings: Settings, mode: Mode) -> Overrides:
     return overrides
 
 
-def _keeps(settings: Settings, mode: Mode) -> bool:
+def realm_of(mode: Mode) -> str:
+    """Return whose vendors are asked: simulated ones never mix with real ones."""
+    return "sandbox" if mode.sandbox else mode.sandbox_url
+
+
+def keeps(settings: Settings, mode: Mode) -> bool:
     """Return whether anything is kept: not for vendors that end with the process."""
     if mode.replay is not None:
         return False

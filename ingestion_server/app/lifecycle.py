@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -28,10 +29,15 @@ from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import GrpcServer, bound_server
 from ingestion_server.telemetry.breaker_log import BreakerLog
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
+from ingestion_server.telemetry.cache_metrics import cache_parts
 from ingestion_server.telemetry.call_log import CallLog
+from ingestion_server.telemetry.loop_lag import LoopLag
+from ingestion_server.telemetry.loop_metrics import loop_parts
 from ingestion_server.telemetry.metrics_page import MetricsPage
+from ingestion_server.telemetry.probe_metrics import probe_parts
 from ingestion_server.telemetry.quota_log import QuotaLog
 from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
+from ingestion_server.telemetry.task_errors import TaskErrors
 from ingestion_server.web import Stage, serving
 
 _log: Final = logging.getLogger(__name__)
@@ -61,7 +67,9 @@ async def served(
     door = Door(settings.grpc.max_concurrent_calls)
     hooks: list[OnCall] = [CallLog()]
     alerts, moves = AlertCounter(), MoveCounter()
+    lag, errors = LoopLag(), TaskErrors()
     async with (
+        errors.caught(asyncio.get_running_loop()),
         joined(
             settings,
             mode,
@@ -76,16 +84,29 @@ async def served(
                 {
                     **quota_parts(house.ledger, alerts, house.clock.now_ns),
                     **breaker_parts(house.breakers.states, moves),
+                    **probe_parts(house.prober.counts),
+                    **loop_parts(lag, errors),
+                    **cache_parts(house.cache_use),
                 }
             ),
         ) as http_port,
     ):
         servicer = IngestionServicer(
-            house.fetcher, door, symbols_at_once=settings.grpc.symbols_at_once
+            house.fetcher,
+            door,
+            symbols_at_once=settings.grpc.symbols_at_once,
+            replies=house.replies,
         )
         quotas = QuotaServicer(house.ledger, door, house.clock)
         _refuse_taken(settings.grpc.address)
-        providers = ProviderServicer(house.roster, house.fetcher, door, house.clock)
+        providers = ProviderServicer(
+            house.roster,
+            house.fetcher,
+            door,
+            house.clock,
+            cache=house.cache_use,
+            benchmarker=house.benchmarking,
+        )
         server = bound_server(
             [servicer, quotas, providers],
             settings.grpc.address,
@@ -101,12 +122,16 @@ async def served(
         announce(addresses)
         async with asyncio.TaskGroup() as tasks:
             warming = tasks.create_task(_warm(house), name="calendar")
+            probing = tasks.create_task(house.prober.run(), name="probes")
+            watching = tasks.create_task(lag.watch(), name="loop lag")
             try:
                 yield addresses
             finally:
                 stage = Stage.STOPPING
+                probing.cancel()
                 await _drain(server, door, settings.grpc.drain_seconds)
-                warming.cancel()
+                for task in (warming, watching):
+                    task.cancel()
 
 
 async def run(
@@ -134,6 +159,9 @@ async def run(
         loop.add_signal_handler(number, _stop)
     try:
         async with served(settings, mode, announce) as addresses:
+            # What the start has made stays until the end; searching it for garbage
+            # again and again would hold up the loop for a tenth of a second each time.
+            gc.freeze()
             if then is not None:
                 await _until(asked, then(addresses))
             await asked.wait()
@@ -143,6 +171,7 @@ async def run(
             raise
         _log.warning("stopped without waiting for calls")
     finally:
+        gc.unfreeze()
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
 

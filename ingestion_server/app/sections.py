@@ -154,6 +154,36 @@ class ActionsSettings(Section):
     """How long; a new split is known a quarter of a day later at most."""
 
 
+class CacheSettings(Section):
+    """Remember bars, so that nobody is asked twice for what cannot change."""
+
+    enabled: bool = True
+    """Whether bars are kept; requests that want the same at once share calls anyway."""
+    memory_bytes: Count = 256 * 1024 * 1024
+    """The most in memory, some 60 bytes a bar; what was used longest ago goes first."""
+    encoded_bytes: Count = 64 * 1024 * 1024
+    """The most of answers as they are sent, beside the bars."""
+    file_bytes: Count = 4 * 1024 * 1024 * 1024
+    """The most in the file in the state folder that survives a restart."""
+    forming_seconds: Length = 5.0
+    """How long a bar that can still change is as good as asking; 0 = never."""
+    absent_seconds: Length = 60.0
+    """How long an unknown symbol, or a bar that a vendor lacks, is not asked again."""
+
+
+class HedgeSettings(Section):
+    """Ask another vendor as well when one is slow."""
+
+    share: Annotated[
+        float,
+        Field(ge=0, le=1, allow_inf_nan=False),
+        Expected("a number from 0 to 1"),
+    ] = 0.05
+    """Extra calls at most, of all, some of them saved up; 0 = none."""
+    longest_delay_seconds: Seconds = 1.0
+    """How long a vendor is waited for at most; less if it is usually quicker."""
+
+
 class QuotaSettings(Section):
     """Share what vendors allow."""
 
@@ -232,6 +262,17 @@ class RegistrySettings(Section):
 
     seed: Annotated[int | None, Unset("another one at each start")] = None
     """With the same seed, the same draws among vendors that share the load."""
+    probe_seconds: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False),
+        Expected("a number of seconds; 0 = never"),
+    ] = 300.0
+    """
+    A vendor that nobody has asked for so long is asked by the server; 0 = never.
+
+    It is asked for a few bars of what was asked last, but only if that costs nothing
+    and half of its quota is left, of 1,000 calls a day at least.
+    """
 
 
 class AlphaVantageSettings(Section):

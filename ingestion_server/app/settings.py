@@ -27,8 +27,10 @@ from ingestion_server.app import schema
 from ingestion_server.app.sections import (
     ActionsSettings,
     BreakerSettings,
+    CacheSettings,
     CalendarSettings,
     GrpcSettings,
+    HedgeSettings,
     HttpSettings,
     LogSettings,
     ProvidersSettings,
@@ -88,6 +90,10 @@ class Settings(BaseSettings):
     """Letting a failing vendor rest."""
     actions: ActionsSettings = ActionsSettings()
     """Splits and dividends."""
+    cache: CacheSettings = CacheSettings()
+    """Bars that are known."""
+    hedge: HedgeSettings = HedgeSettings()
+    """Slow vendors."""
     quota: QuotaSettings = QuotaSettings()
     """Sharing what vendors allow."""
     registry: RegistrySettings = RegistrySettings()

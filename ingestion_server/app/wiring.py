@@ -7,29 +7,41 @@ Building order is reading order, and teardown its reverse.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
+from typing import Final
 
 import msgspec
 
 from ingestion_server.app import order, secrets
+from ingestion_server.app.caching import remembering, replies_of, report_of
 from ingestion_server.app.clock import SystemClock
 from ingestion_server.app.folders import user_cache_folder
 from ingestion_server.app.keeping import kept, members, opened_ledger, overrides_of
 from ingestion_server.app.mode import Mode, key_of
 from ingestion_server.app.settings import Settings
 from ingestion_server.cache.bounded import BoundedCache
+from ingestion_server.cache.replies import EncodedReplies
 from ingestion_server.calendars import ComputedCalendars
+from ingestion_server.ingest.asked import Landed
+from ingestion_server.ingest.benchmarking import Benchmarking
+from ingestion_server.ingest.call_meter import CallMeter
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.candidates import Vendor, kinds_served
+from ingestion_server.ingest.entrants import Registrar
 from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ingest.flights import Flights
+from ingestion_server.ingest.hedging import Hedges
+from ingestion_server.ingest.probing import Prober
 from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ingest.roster import Roster
 from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
+from ingestion_server.ingest.walk import Walker
 from ingestion_server.policies.breaker import Breakers
 from ingestion_server.policies.limits import (
     BreakerLimits,
@@ -38,8 +50,9 @@ from ingestion_server.policies.limits import (
     RetryLimits,
 )
 from ingestion_server.policies.pipeline import pipeline, standard_policies
+from ingestion_server.ports.caching import CacheReport
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ports.hooks import OnCall, OnLeaving
 from ingestion_server.ports.http import Transport
 from ingestion_server.ports.policy import Send
 from ingestion_server.ports.provider import Provider
@@ -49,6 +62,8 @@ from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.ledger import Ledger
 from ingestion_server.registry.standing import Standings
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -61,6 +76,10 @@ class Joined(msgspec.Struct, frozen=True):
     standings: Standings
     ranking: Ranking
     roster: Roster
+    benchmarking: Benchmarking
+    prober: Prober
+    cache_use: CacheReport
+    replies: EncodedReplies | None
     clock: Clock
     sandbox_url: str
 
@@ -112,16 +131,26 @@ async def joined(
                 # So that looking at what was never called makes no difference.
                 breakers.for_key(provider.name, kind)
         standings = Standings(clock)
-        hooks = (standings, *hooks)
+        meter = CallMeter()
+        hooks = (standings, meter, *hooks)
         workshop = _Workshop(
-            settings, mode, transport, actions, ledger, clock, hooks, limits, breakers
+            settings,
+            mode,
+            transport,
+            actions,
+            ledger,
+            clock,
+            hooks,
+            (standings.left,),
+            limits,
+            breakers,
         )
         vendors = workshop.vendors(providers)
         ranking = Ranking(
             order.listing(settings, providers, vendors),
             standings,
             clock,
-            random=Random(settings.registry.seed).random,  # noqa: S311 - no secret
+            random=_draws(settings),
         )
         active = dict(vendors)
         roster = Roster(
@@ -134,8 +163,29 @@ async def joined(
             overrides=overrides_of(settings, mode),
             clock=clock,
         )
+        memory = await stack.enter_async_context(remembering(settings, mode, clock))
+        # Last, and so closed first: what is under way writes into the others.
+        flights: Flights[Landed] = await stack.enter_async_context(Flights())
+        hedges = Hedges(
+            standings,
+            share=settings.hedge.share,
+            longest_delay_seconds=settings.hedge.longest_delay_seconds,
+        )
         fetcher = Fetcher(
-            active, ranking, calendars=calendars, transport=transport, clock=clock
+            active,
+            Walker(clock, flights, memory, hedges, ranking),
+            calendars=calendars,
+            transport=transport,
+            clock=clock,
+        )
+        prober = Prober(
+            active,
+            standings,
+            fetcher.fetch,
+            ledger.uses,
+            clock,
+            # A recording tells nothing of how a vendor does now.
+            idle_seconds=0 if mode.replay else settings.registry.probe_seconds,
         )
         yield Joined(
             fetcher=fetcher,
@@ -145,6 +195,16 @@ async def joined(
             standings=standings,
             ranking=ranking,
             roster=roster,
+            benchmarking=Benchmarking(
+                fetcher,
+                Registrar(active, ledger, transport, clock),
+                calendars,
+                meter,
+                clock,
+            ),
+            prober=prober,
+            cache_use=report_of(memory, clock),
+            replies=replies_of(settings, memory, fetcher, clock),
             clock=clock,
             sandbox_url=url if mode.sandbox else "",
         )
@@ -232,6 +292,7 @@ class _Workshop(msgspec.Struct, frozen=True):
     ledger: Ledger
     clock: Clock
     hooks: Sequence[OnCall]
+    leaving: Sequence[OnLeaving]
     limits: PolicyLimits
     breakers: Breakers
 
@@ -255,6 +316,7 @@ class _Workshop(msgspec.Struct, frozen=True):
                 quota=quota,
                 kind=kind,
                 hooks=self.hooks,
+                leaving=self.leaving,
             )
             return pipeline(policies, send)
 
@@ -271,6 +333,15 @@ class _Workshop(msgspec.Struct, frozen=True):
             no_key=_no_key(provider) if provider.needs_key and not key else "",
             breaker=lambda kind: self.breakers.for_key(provider.name, kind).state(),
         )
+
+
+def _draws(settings: Settings) -> Callable[[], float]:
+    """Return what draws among equals, and say with which seed, to be told once more."""
+    seed = settings.registry.seed
+    if seed is None:
+        seed = SystemRandom().getrandbits(32)
+    _log.info("routes are drawn with registry.seed=%d", seed)
+    return Random(seed).random  # noqa: S311 - no secret
 
 
 def _policy_limits(settings: Settings) -> PolicyLimits:

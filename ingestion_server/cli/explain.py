@@ -21,6 +21,9 @@ def explain(  # noqa: PLR0913 - one parameter per option
     exchange: options.Exchange = "",
     asset_class: options.AssetClass = None,
     providers: options.Answerers = None,
+    consensus: options.Consensus = False,
+    tolerance: options.Tolerance = None,
+    max_staleness: options.MaxStaleness = None,
     no_partial: options.NoPartial = False,
     max_cost: options.MaxCost = None,
     as_json: Annotated[
@@ -41,6 +44,7 @@ def explain(  # noqa: PLR0913 - one parameter per option
     made of, and below all those who are left out, why, and until when.
     Nothing here asks a vendor.
     """
+    mode = options.mode_of(consensus=consensus, tolerance=tolerance)
     # The client brings numpy and gRPC along; --help and completion can do without.
     from ingestion_server.cli.explaining import run  # noqa: PLC0415
 
@@ -56,6 +60,9 @@ def explain(  # noqa: PLR0913 - one parameter per option
             "exchange": exchange,
             "asset_class": asset_class,
             "providers": providers or (),
+            "mode": mode,
+            "tolerance": tolerance,
+            "max_staleness_seconds": max_staleness,
             "allow_partial": not no_partial,
             "max_cost_usd": max_cost,
         },

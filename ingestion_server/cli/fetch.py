@@ -21,6 +21,9 @@ def fetch(  # noqa: PLR0913 - one parameter per option
     exchange: options.Exchange = "",
     asset_class: options.AssetClass = None,
     providers: options.Answerers = None,
+    consensus: options.Consensus = False,
+    tolerance: options.Tolerance = None,
+    max_staleness: options.MaxStaleness = None,
     no_partial: options.NoPartial = False,
     max_cost: options.MaxCost = None,
     as_json: Annotated[
@@ -58,6 +61,7 @@ def fetch(  # noqa: PLR0913 - one parameter per option
     timeout: options.Timeout = 30.0,
 ) -> None:
     """Fetch bars, and the truth about them, from a running server."""
+    mode = options.mode_of(consensus=consensus, tolerance=tolerance)
     # The client brings numpy and gRPC along; --help and completion can do without.
     from ingestion_server.cli.fetching import Form, run  # noqa: PLC0415
 
@@ -77,6 +81,9 @@ def fetch(  # noqa: PLR0913 - one parameter per option
             "exchange": exchange,
             "asset_class": asset_class,
             "providers": providers or (),
+            "mode": mode,
+            "tolerance": tolerance,
+            "max_staleness_seconds": max_staleness,
             "allow_partial": not no_partial,
             "max_cost_usd": max_cost,
         },

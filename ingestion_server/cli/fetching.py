@@ -97,3 +97,5 @@ def _tell_what_is_amiss(aside: Console, bars: Bars) -> None:
     """Tell beside the data that they are not all one could wish for."""
     if bars.completeness is not Completeness.COMPLETE:
         aside.print(render.completeness(bars), soft_wrap=True)
+    for line in render.doubts(bars):
+        aside.print(line, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ingestion_server.cli import (
+    benchmark,
     config,
     doctor,
     exits,
@@ -37,6 +38,7 @@ app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
 app.command("quota", epilog=exits.EPILOG)(quota.quota)
 app.command("providers", epilog=exits.EPILOG)(providers.providers)
 app.command("explain", epilog=exits.EPILOG)(explain.explain)
+app.command("benchmark", epilog=exits.EPILOG)(benchmark.benchmark)
 app.command("sandbox")(sandbox.sandbox)
 app.command("config")(config.config)
 app.command("doctor")(doctor.doctor)

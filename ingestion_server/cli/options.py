@@ -16,8 +16,9 @@ Symbol = Annotated[
     str,
     typer.Argument(help="AAPL, BRK.B, EUR/USD, BTC/USD, ^GSPC, ...", metavar="SYMBOL"),
 ]
+IntervalName = Literal["1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"]
 Interval = Annotated[
-    Literal["1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"],
+    IntervalName,
     typer.Option("--interval", "-i", help="Length of a bar.", rich_help_panel=_RANGE),
 ]
 Start = Annotated[
@@ -79,6 +80,36 @@ Answerers = Annotated[
         "-p",
         metavar="ID",
         help="Only this vendor; several are asked in this order.",
+        rich_help_panel=_SOURCES,
+    ),
+]
+Consensus = Annotated[
+    bool,
+    typer.Option(
+        "--consensus",
+        help="Ask two vendors, and flag bars whose prices disagree; with --provider,"
+        " two of those.",
+        rich_help_panel=_SOURCES,
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="With --consensus: how far apart two prices may be, relative to the"
+        " larger. By default, 0.000001.",
+        rich_help_panel=_SOURCES,
+    ),
+]
+MaxStaleness = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="If no vendor can be reached, take bars that may have changed since, up"
+        " to this age; 0 = ask anew each time. By default, take none.",
         rich_help_panel=_SOURCES,
     ),
 ]
@@ -144,3 +175,16 @@ Patience = Annotated[
         rich_help_panel=SERVER,
     ),
 ]
+
+
+def mode_of(*, consensus: bool, tolerance: float | None) -> str | None:
+    """
+    Return how vendors are chosen; None = as naming them implies.
+
+    Raises:
+        BadParameter: A tolerance was named, and nothing is compared.
+
+    """
+    if tolerance is not None and not consensus:
+        raise typer.BadParameter("--tolerance is only for --consensus")
+    return "consensus" if consensus else None

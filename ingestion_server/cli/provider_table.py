@@ -14,9 +14,10 @@ from rich.text import Text
 
 from ingestion_server.cli.frame import Frame
 from ingestion_server.cli.scores import scored
-from ingestion_server.cli.writing import clock, span, until
+from ingestion_server.cli.writing import clock, size, span, until
 from ingestion_server.client import (
     Breaker,
+    CacheUse,
     Provider,
     ProviderEvent,
     ProviderHealth,
@@ -75,6 +76,8 @@ def drawn(vendors: Providers, around: Frame) -> RenderableType:
         parts.append(Text("there is no vendor"))
     for provider in vendors.providers:
         parts += _remarks(provider, now, around.width)
+    if vendors.cache is not None:
+        parts += _cache(vendors.cache)
     return around.around("Providers", vendors.as_of, parts)
 
 
@@ -194,6 +197,27 @@ def _remarks(provider: Provider, now: datetime, width: int) -> Iterator[Text]:
         )
         line.truncate(width, overflow="ellipsis")
         yield line
+
+
+def _cache(use: CacheUse) -> Iterator[Text]:
+    """Tell what is kept of vendors' answers, what that saves, and what is amiss."""
+    about = ("Cache ", "bold")
+    if not use.enabled:
+        yield Text.assemble(about, ("off", "dim"))
+        return
+    ratio = "-" if use.hit_ratio is None else f"{use.hit_ratio:.0%}"
+    asked = f"{use.hits:,} hits, {use.partial_hits:,} partial, {use.misses:,} misses"
+    others = f"{use.shared:,} shared, {use.stale:,} stale"
+    yield Text.assemble(about, f"hit ratio {ratio}: {asked}; {others}")
+    memory = f"{size(use.bytes)} of {size(use.limit_bytes)} in memory"
+    file = f"{size(use.file_bytes)} of {size(use.limit_file_bytes)} in the file"
+    held = f"{use.series:,} series, {use.evictions:,} evicted"
+    yield Text.assemble(
+        about, f"{memory}: {held}; {file if use.file_bytes else 'no file'}"
+    )
+    if use.file_problem:
+        problem = " ".join(use.file_problem.split())
+        yield Text.assemble(about, (f"cannot be kept in the file: {problem}", "red"))
 
 
 def _troubles(health: ProviderHealth, now: datetime) -> Iterator[tuple[str, str]]:

@@ -62,8 +62,9 @@ def providers(  # noqa: PLR0913 - one parameter per option
 
     One row per vendor and kind of data. The score is from 0 (worst) to 1;
     "?" marks one that rests on too few calls. A vendor whose breaker is
-    open is left alone until then. Changes are made first, and survive a
-    restart of the server. Nothing here asks a vendor.
+    open is left alone until then. Below stands what is kept of their
+    answers, and how many questions that answers. Changes are made first,
+    and survive a restart of the server. Nothing here asks a vendor.
     """
     switches = _switches(enable or (), disable or ())
     places = dict(map(_place, priorities or ()))

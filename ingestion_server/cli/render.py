@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingestion_server.cli.writing import span
-from ingestion_server.client import Bars, BarState, Completeness, Source
+from ingestion_server.client import Attempt, Bars, BarState, Completeness, Source
 
 LAST_ROWS = 20
 """How many bars a table shows unless it is told otherwise."""
@@ -25,6 +25,8 @@ _COLOURS = {
     Completeness.UNSPECIFIED: "red",
 }
 _SENTENCES = {"notes", "reason", "detail"}
+_DOUBTS = ("STALE", "DISAGREEMENT", "UNCONFIRMED")
+"""Flags of bars that somebody may not want to rely on."""
 _FIGURES = {"latency", "calls", "cost"}
 
 
@@ -73,14 +75,32 @@ def truth_tables(bars: Bars) -> list[RenderableType]:
 
 def completeness(bars: Bars) -> Text:
     """Make the line that says whether everything is there, and what is not."""
+    revised = np.count_nonzero(bars.state == BarState.REVISED)
     line = Text.assemble(
         (str(bars.completeness), f"bold {_COLOURS[bars.completeness]}"),
         f" · {len(bars)} bars",
+        f" · {revised} revised" if revised else "",
         f" · request {bars.request_id}" if bars.request_id else "",
     )
     for gap in bars.missing:
         line.append(f"\n  missing {_range(bars, gap.start, gap.end)}: {gap.reason}")
     return line
+
+
+def doubts(bars: Bars) -> list[Text]:
+    """Make a line for each kind of doubt: the first, and how many more there are."""
+    lines = []
+    for kind in _DOUBTS:
+        found = [flag for flag in bars.quality_flags if flag.kind == kind]
+        if not found:
+            continue
+        first = found[0]
+        about = "" if first.time is None else f" {_label(bars, first.time)}"
+        more = f" (and {len(found) - 1} more)" if found[1:] else ""
+        lines.append(
+            Text.assemble((kind, "bold yellow"), f"{about}: {first.detail}{more}")
+        )
+    return lines
 
 
 def shortest(number: float) -> str:
@@ -146,7 +166,7 @@ def _attempts(bars: Bars) -> Table:
     """Make the table of what was tried."""
     return _filled(
         "Attempts",
-        ("provider", "outcome", "reason", "latency", "calls", "cost"),
+        ("provider", "outcome", "reason", "latency", "calls", "cost", "notes"),
         [
             (
                 attempt.provider,
@@ -155,10 +175,19 @@ def _attempts(bars: Bars) -> Table:
                 span(attempt.latency),
                 str(attempt.calls),
                 f"${shortest(attempt.cost_usd)}" if attempt.cost_usd else "",
+                "; ".join(_circumstances(attempt)),
             )
             for attempt in bars.attempts
         ],
     )
+
+
+def _circumstances(attempt: Attempt) -> Iterator[str]:
+    """Tell what sets an attempt apart from one made in its turn, for this alone."""
+    if attempt.hedge:
+        yield "hedge: asked beside a slow one"
+    if attempt.shared:
+        yield "with another request's calls"
 
 
 def _quality_flags(bars: Bars) -> Table:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
 def clock(moment: datetime) -> str:
@@ -42,6 +43,14 @@ def span(length: timedelta) -> str:
         if abs(seconds) < below:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds / 86_400:.3g} d"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in the largest unit of which there is one."""
+    for unit, name in _SIZES:
+        if count >= unit:
+            return f"{count / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{count} B"
 
 
 def usd(amount: float) -> str:

@@ -9,7 +9,14 @@ no other room of the server, so it can live without it.
 from ingestion_server.client.aio import Client
 from ingestion_server.client.bars import Bars
 from ingestion_server.client.batch import BatchItem
+from ingestion_server.client.benchmarks import (
+    Benchmark,
+    BenchmarkAnswer,
+    ProviderAgreement,
+    ProviderBenchmark,
+)
 from ingestion_server.client.blocking import SyncClient
+from ingestion_server.client.cache_use import CacheUse
 from ingestion_server.client.errors import (
     AllProvidersFailedError,
     CallerThrottledError,
@@ -45,6 +52,7 @@ from ingestion_server.client.provenance import (
     QualityFlag,
     Source,
 )
+from ingestion_server.client.provider_request import BenchmarkOptions
 from ingestion_server.client.providers import (
     Breaker,
     Provider,
@@ -78,7 +86,11 @@ __all__ = [
     "BarState",
     "Bars",
     "BatchItem",
+    "Benchmark",
+    "BenchmarkAnswer",
+    "BenchmarkOptions",
     "Breaker",
+    "CacheUse",
     "CallerThrottledError",
     "CapabilityMissingError",
     "Client",
@@ -103,6 +115,8 @@ __all__ = [
     "PlanForecast",
     "PlannedCalls",
     "Provider",
+    "ProviderAgreement",
+    "ProviderBenchmark",
     "ProviderCapability",
     "ProviderChanges",
     "ProviderError",

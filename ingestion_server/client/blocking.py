@@ -20,8 +20,11 @@ from typing_extensions import override
 from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
+from ingestion_server.client.benchmarks import Benchmark, benchmark_from
 from ingestion_server.client.channel import sync_channel, usual_credentials
 from ingestion_server.client.provider_request import (
+    BenchmarkOptions,
+    benchmark_request,
     explain_request,
     update_request,
     watch_providers_request,
@@ -340,6 +343,28 @@ class SyncClient:
                 request, timeout=timeout_seconds or self._timeout
             )
         return route_from(answer)
+
+    def benchmark(
+        self,
+        symbols: str | Sequence[str] = (),
+        *,
+        timeout_seconds: float | None = None,
+        **options: Unpack[BenchmarkOptions],
+    ) -> Benchmark:
+        """
+        Ask several vendors the same questions, and tell how they compare.
+
+        Without symbols, for the last 20 daily bars of AAPL, MSFT and EUR/USD. It
+        spends quota, but only of vendors that have plenty. It takes two minutes at
+        most unless `timeout_seconds` names another time; what was not asked by then
+        says so. See `BenchmarkOptions`, else `fetch`.
+        """
+        request = benchmark_request(symbols, **options)
+        with failures_of(self.target):
+            answer = self._provider_stub.BenchmarkProviders(
+                request, timeout=timeout_seconds
+            )
+        return benchmark_from(answer)
 
     def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
         """

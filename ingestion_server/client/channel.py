@@ -27,6 +27,7 @@ _SERVICE_CONFIG: Final = {
                     # Done twice, it is as if it were done once.
                     ("ProviderService", "UpdateProvider"),
                     ("ProviderService", "ExplainRoute"),
+                    # Not BenchmarkProviders, which would spend its quota again.
                 )
             ],
             "retryPolicy": {

@@ -24,11 +24,14 @@ class Source:
     feed_delay: timedelta | None
     """How late the vendor's data are by its own word; None if it does not say."""
     received_at: datetime | None
-    """When the vendor's answer arrived; for a recording, when it was recorded."""
+    """
+    When the vendor's answer arrived; for a recording, when it was recorded; for bars
+    of several answers in the cache, when the oldest of them arrived.
+    """
     from_cache: bool
     """Whether the stretch came from the server's cache."""
     cache_age: timedelta | None
-    """How old the cached answer was; None if it was not cached."""
+    """How long ago ``received_at`` was; None if it was not cached."""
     derived: bool
     """Whether the bars were computed from other data of the vendor."""
     derivation: str
@@ -54,7 +57,7 @@ class Attempt:
     provider: str
     """Id of the vendor."""
     outcome: str
-    """``SERVED``, ``NO_DATA``, ``FAILED`` or ``SKIPPED``."""
+    """``SERVED``, ``NO_DATA``, ``FAILED``, ``SKIPPED`` or ``OVERTAKEN``."""
     reason: str
     """Why; empty if the vendor served everything it was asked for."""
     latency: timedelta
@@ -62,7 +65,11 @@ class Attempt:
     cost_usd: float
     """Price of the calls made, in US dollars; 0 for flat plans."""
     calls: int
-    """Calls that left for the vendor, retries included."""
+    """Calls that left for the vendor on behalf of this request, retries included."""
+    hedge: bool
+    """Whether it was asked beside a vendor that was slow to answer."""
+    shared: bool
+    """Whether the answer, or a part of it, came of another request's calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class QualityFlag:
     """Tell one thing that was noticed about the bars."""
 
     kind: str
-    """What was noticed, for example ``ROW_QUARANTINED``."""
+    """What was noticed, for example ``ROW_QUARANTINED`` or ``STALE``."""
     time: datetime | None
     """The bar it is about; None if it is about all of them."""
     detail: str
@@ -138,6 +145,8 @@ def attempts(answer: ingestion_service_pb2.FetchResponse) -> tuple[Attempt, ...]
             latency=span(attempt.latency),
             cost_usd=attempt.cost_usd,
             calls=attempt.calls,
+            hedge=attempt.hedge,
+            shared=attempt.shared,
         )
         for attempt in answer.attempts
     )

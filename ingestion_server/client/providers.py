@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from marketdata.ingestion.v1 import provider_pb2, provider_service_pb2
 
 from ingestion_server.client import vocabulary, wire
+from ingestion_server.client.cache_use import CacheUse, cache_use_from
 from ingestion_server.client.errors import InvalidOptionError
 from ingestion_server.client.vocabulary import word
 from ingestion_server.client.wire import maybe_moment, maybe_span, moment, span
@@ -130,6 +131,8 @@ class Providers:
 
     providers: tuple[Provider, ...]
     """The vendors, in the order in which they are asked."""
+    cache: CacheUse | None
+    """What is kept of their answers; None if the server does not tell."""
     as_of: datetime
     """The moment, by the server's clock."""
     _answer: provider_service_pb2.ListProvidersResponse = field(
@@ -151,32 +154,32 @@ class Providers:
                 f"{unknown[0]!r} is no vendor; there are: {', '.join(there) or 'none'}"
             )
         kept = [each for each in self._answer.providers if each.name in names]
-        return self._with(kept, self._answer) if names else self
+        return providers_from(self._with(kept)) if names else self
 
     def updated(self, changes: ProviderChanges) -> Providers:
         """Return the state after some changes."""
         news = changes._answer  # noqa: SLF001 - of the same family
         providers = {each.name: each for each in self._answer.providers}
         providers |= {each.name: each for each in news.providers}
-        return self._with(providers.values(), news)
+        state = self._with(providers.values())
+        state.as_of.CopyFrom(news.as_of)
+        if news.HasField("cache"):
+            state.cache.CopyFrom(news.cache)
+        return providers_from(state)
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Write the ListProvidersResponse in protobuf's JSON; indent None = a line."""
         return wire.json(self._answer, indent)
 
-    @staticmethod
     def _with(
-        providers: Iterable[provider_pb2.Provider],
-        told: (
-            provider_service_pb2.ListProvidersResponse
-            | provider_service_pb2.WatchProvidersResponse
-        ),
-    ) -> Providers:
-        return providers_from(
-            provider_service_pb2.ListProvidersResponse(
-                providers=providers, as_of=told.as_of
-            )
-        )
+        self, providers: Iterable[provider_pb2.Provider]
+    ) -> provider_service_pb2.ListProvidersResponse:
+        """Return the same on the wire, but of these vendors."""
+        answer = provider_service_pb2.ListProvidersResponse(providers=providers)
+        answer.as_of.CopyFrom(self._answer.as_of)
+        if self._answer.HasField("cache"):
+            answer.cache.CopyFrom(self._answer.cache)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,8 @@ class ProviderChanges:
     """Vendors that differ from what was sent before; in the first message all."""
     events: tuple[ProviderEvent, ...]
     """Events, oldest first, each told once."""
+    cache: CacheUse | None
+    """What is kept of their answers, all of it; None if the server does not tell."""
     as_of: datetime
     """The moment, by the server's clock."""
     _answer: provider_service_pb2.WatchProvidersResponse = field(
@@ -261,6 +266,7 @@ def providers_from(answer: provider_service_pb2.ListProvidersResponse) -> Provid
     """Read all vendors."""
     return Providers(
         providers=tuple(map(provider_from, answer.providers)),
+        cache=cache_use_from(answer.cache) if answer.HasField("cache") else None,
         as_of=moment(answer.as_of),
         _answer=answer,
     )
@@ -273,6 +279,7 @@ def provider_changes_from(
     return ProviderChanges(
         providers=tuple(map(provider_from, answer.providers)),
         events=tuple(map(_event, answer.events)),
+        cache=cache_use_from(answer.cache) if answer.HasField("cache") else None,
         as_of=moment(answer.as_of),
         _answer=answer,
     )

@@ -42,9 +42,23 @@ class Query(TypedDict, total=False):
     providers: str | Sequence[str]
     """The vendors that may answer; empty = any."""
     mode: str | None
-    """any, ordered or pinned; None = pinned for one provider, ordered for several."""
+    """
+    any, ordered, pinned or consensus, which asks two vendors and flags where they
+    disagree; None = any, pinned for one provider, ordered for several.
+    """
+    tolerance: float | None
+    """
+    How far apart two prices may be in a consensus, relative to the larger; None =
+    0.000001.
+    """
     allow_partial: bool
     """Whether an incomplete answer is welcome; if not, it becomes an error."""
+    max_staleness_seconds: float | None
+    """
+    How old bars may be that can still change: if no vendor can be reached, the
+    server's cache serves them up to this age, and says so. 0 = asked anew each time;
+    None = never older than usual.
+    """
     max_cost_usd: float | None
     """Most that the calls may cost together, in US dollars; None = no limit."""
     priority: str | None
@@ -155,7 +169,9 @@ def _fill(  # noqa: PLR0913 - these are the fields of the contract
     exchange: str = "",
     providers: str | Sequence[str] = (),
     mode: str | None = None,
+    tolerance: float | None = None,
     allow_partial: bool = True,
+    max_staleness_seconds: float | None = None,
     max_cost_usd: float | None = None,
     priority: str | None = None,
 ) -> None:
@@ -183,5 +199,11 @@ def _fill(  # noqa: PLR0913 - these are the fields of the contract
         vocabulary.MODES, mode or _usual_mode(len(policy.providers)), "mode"
     )
     policy.allow_partial = allow_partial
+    if tolerance is not None:
+        policy.tolerance = tolerance
+    if max_staleness_seconds is not None:
+        policy.max_staleness.CopyFrom(
+            length(max_staleness_seconds, "max_staleness_seconds")
+        )
     if max_cost_usd is not None:
         policy.max_cost_usd = max_cost_usd

@@ -27,7 +27,7 @@ class Completeness(StrEnum):
     PARTIAL = "PARTIAL"
     """Some bars are missing; ``Bars.missing`` names each interval."""
     DEGRADED = "DEGRADED"
-    """Every bar is there, but some are stale or derived from other data."""
+    """Every bar is there, but some are older than the vendor would give now."""
 
 
 class BarState(IntEnum):
@@ -40,7 +40,7 @@ class BarState(IntEnum):
     PARTIAL = 2
     """The bar's time is not over, or the vendor may still be settling it."""
     REVISED = 3
-    """The vendor corrected the bar after it was final."""
+    """The vendor corrected the bar after it was final; it stays marked."""
 
 
 INTERVALS: Final[Mapping[str, bar_pb2.Interval.ValueType]] = {

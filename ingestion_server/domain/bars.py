@@ -20,6 +20,8 @@ class BarState(IntEnum):
 
     FINAL = 1
     PARTIAL = 2
+    REVISED = 3
+    """Corrected by the vendor after it was final."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

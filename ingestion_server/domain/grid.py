@@ -18,6 +18,7 @@ from ingestion_server.domain.interval import (
     HOUR_NS,
     Interval,
     Times,
+    among,
     day_labels,
     label_ends,
     labels,
@@ -124,7 +125,7 @@ def stretches(sessions: Sessions) -> tuple[Times, Times]:
 
 def missing_spans(wanted: Grid, have_ns: Times, interval: Interval) -> list[Span]:
     """Return the stretches of the grid that have no bar, each as long as can be."""
-    gone = ~np.isin(wanted.opens_ns, have_ns)
+    gone = ~among(wanted.opens_ns, have_ns)
     if not gone.any():
         return []
     edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.view(np.int8), [0]))))

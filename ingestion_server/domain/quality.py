@@ -25,6 +25,9 @@ class FlagKind(StrEnum):
     DERIVED = "derived"
     FLAGS_OMITTED = "flags_omitted"
     LABEL_ASSUMED = "label_assumed"
+    STALE = "stale"
+    DISAGREEMENT = "disagreement"
+    UNCONFIRMED = "unconfirmed"
 
 
 class QualityFlag(msgspec.Struct, frozen=True):

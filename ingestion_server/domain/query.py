@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import Interval
+
+AGREEMENT: Final = 1e-6
+"""Two vendors agree within this, relative to the larger: some have seven digits."""
 
 
 class SourceMode(StrEnum):
@@ -28,6 +32,10 @@ class SourcePolicy(msgspec.Struct, frozen=True):
     allow_partial: bool = True
     max_cost_usd: float | None = None
     """Most that the calls for the answer may cost together; None = no limit."""
+    max_staleness_seconds: float | None = None
+    """How old bars may be that can still change; None = not asked to be stale."""
+    tolerance: float = AGREEMENT
+    """How far apart two prices may be, relative to the larger, in a consensus."""
 
 
 class Priority(StrEnum):

@@ -54,6 +54,7 @@ class Outcome(StrEnum):
     NO_DATA = "no_data"
     FAILED = "failed"
     SKIPPED = "skipped"
+    OVERTAKEN = "overtaken"
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -65,6 +66,10 @@ class Attempt(msgspec.Struct, frozen=True):
     latency_seconds: float = 0.0
     cost_usd: Decimal = Decimal(0)
     calls: int = 0
+    hedge: bool = False
+    """Whether it was asked beside another that was slow."""
+    shared: bool = False
+    """Whether the answer, or a part of it, came of another request's calls."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,3 +90,5 @@ class BarResult:
     sources: list[Source]
     attempts: list[Attempt]
     flags: list[QualityFlag]
+    good_for_seconds: float = 0.0
+    """How long an equal question has the same answer; 0 = it is not known."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.errors import (
@@ -12,12 +13,20 @@ from ingestion_server.domain.errors import (
     ProviderError,
     SymbolUnknownError,
 )
+from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.quality import FlagKind, QualityFlag, bounded
 from ingestion_server.domain.query import SourceMode
-from ingestion_server.domain.result import BarResult, Completeness
-from ingestion_server.ingest.collected import sources, states
+from ingestion_server.domain.result import BarResult, Completeness, Missing
+from ingestion_server.ingest.collected import Collected, sources, states
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.registry.verdict import verdict
+
+_OPEN_ENDED_SECONDS: Final = 1.0
+_CLOSED_SECONDS: Final = 10.0
+"""
+How long an answer is good that was known: until the next bar may open, or something
+else may change of which nobody is told, such as the exchange's date.
+"""
 
 
 def failure(progress: Progress) -> IngestionError | None:
@@ -32,7 +41,7 @@ def failure(progress: Progress) -> IngestionError | None:
     ]
     nothing_due = due is not None and not len(due)
     if progress.collected.pieces:
-        answered = query.policy.allow_partial or not progress.holes()
+        answered = query.policy.allow_partial or not progress.lost()
     else:
         empty = nothing_due and silent and not serious
         answered = bool(empty) or not progress.gaps()
@@ -76,7 +85,7 @@ def _of_the_known(errors: Sequence[ProviderError]) -> list[ProviderError]:
     return [error for error in errors if not isinstance(error, SymbolUnknownError)]
 
 
-def answer(progress: Progress) -> BarResult:
+def answer(progress: Progress, *, now_ns: int) -> BarResult:
     """Return the bars and the truth about them."""
     query, scope, collected = progress.query, progress.scope, progress.collected
     series, owners_of_all = collected.series()
@@ -113,6 +122,7 @@ def answer(progress: Progress) -> BarResult:
             for hole in missing
             if (hole.start_ns >= first_ns if scope.last else hole.start_ns <= last_ns)
         ]
+    flags.extend(_stale_flags(collected, now_ns))
     flags.extend(
         QualityFlag(FlagKind.DERIVED, f"{piece.provider}: {piece.derivation}")
         for piece in collected.pieces
@@ -130,9 +140,41 @@ def answer(progress: Progress) -> BarResult:
         zone=instrument.venue.zone if instrument.venue else "UTC",
         series=series,
         states=states(collected, series, owners, scope.wanted, query.interval),
-        completeness=Completeness.PARTIAL if missing else Completeness.COMPLETE,
+        completeness=_completeness(missing, collected),
         missing=missing,
-        sources=sources(collected, series, owners, query.interval),
+        sources=sources(collected, series, owners, query.interval, now_ns=now_ns),
         attempts=progress.attempts,
         flags=bounded(flags),
+        good_for_seconds=_good_for_seconds(progress, missing, now_ns),
     )
+
+
+def _completeness(missing: Sequence[Missing], collected: Collected) -> Completeness:
+    if missing:
+        return Completeness.PARTIAL
+    return Completeness.DEGRADED if collected.stale else Completeness.COMPLETE
+
+
+def _stale_flags(collected: Collected, now_ns: int) -> Iterator[QualityFlag]:
+    for piece in collected.pieces:
+        if piece.stale:
+            ago = max(now_ns - piece.received_at_ns, 0) / SECOND_NS
+            yield QualityFlag(
+                FlagKind.STALE,
+                f"{piece.provider}: bars of up to {ago:.0f} s ago, since nobody gave "
+                "newer ones",
+            )
+
+
+def _good_for_seconds(
+    progress: Progress, missing: Sequence[Missing], now_ns: int
+) -> float:
+    """Return how long an equal question has the same answer, if it needed no vendor."""
+    query, collected = progress.query, progress.collected
+    if progress.tallies or missing or collected.stale or not collected.pieces:
+        return 0.0
+    if query.policy.max_staleness_seconds is not None:
+        # It may be used up sooner.
+        return 0.0
+    open_ended = query.end_ns is None or query.end_ns > now_ns
+    return _OPEN_ENDED_SECONDS if open_ended else _CLOSED_SECONDS

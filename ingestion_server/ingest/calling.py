@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeVar, final
+from math import inf
+from typing import Final, TypeVar, final
 
 from ingestion_server.domain.errors import (
     ProviderUnavailableError,
@@ -18,6 +19,8 @@ from ingestion_server.ports.provider import Credentials, Provider
 from ingestion_server.ports.quota import Lane
 
 T = TypeVar("T")
+_LARGE_BYTES: Final = 131_072
+"""A body that takes more than a few milliseconds to read."""
 
 Steps = Callable[[str, Send], Send]
 """Put the policies of a kind of data around the way to the wire."""
@@ -35,6 +38,8 @@ class Allowance:
     """Kind of data and asset class, which a breaker judges apart from others."""
     last_resort: bool = True
     """Whether nobody else can be asked; else this is only a share of the time."""
+    patience_seconds: float = inf
+    """How long one call may be silent, if this is not the last resort."""
     lane: Lane = Lane.INTERACTIVE
     """Whether somebody waits for the answer."""
     most_cost_usd: Decimal | None = None
@@ -54,6 +59,7 @@ class Exchange:
         self._steps = steps
         self._credentials = Credentials(key=key)
         self._greeting = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     async def __call__(
         self,
@@ -97,8 +103,18 @@ class Exchange:
                 signed, timeout_seconds=call.timeout_seconds, trip=trip
             )
             call.heard.headers = response.headers
+            call.tally.heard += 1
             self._provider.check(call.request, response)
-            found.append(read(response))
+            if len(response.body) < _LARGE_BYTES:
+                found.append(read(response))
+                return response
+            # A month of minutes takes some hundredths of a second. One at a time, with
+            # others in between: if many came at once, everybody would stand still for
+            # as long as they all take together.
+            async with self._reading:
+                await asyncio.sleep(0)
+                found.append(read(response))
+                await asyncio.sleep(0)
             return response
 
         call = Call(
@@ -106,6 +122,7 @@ class Exchange:
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
             last_resort=allowance.last_resort,
+            patience_seconds=allowance.patience_seconds,
             lane=allowance.lane,
             most_cost_usd=allowance.most_cost_usd,
             tally=allowance.tally,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,8 +16,9 @@ from ingestion_server.domain.bars import (
     empty_series,
 )
 from ingestion_server.domain.grid import Grid
-from ingestion_server.domain.interval import Interval, Times, label_ends
+from ingestion_server.domain.interval import SECOND_NS, Interval, Times, label_ends
 from ingestion_server.domain.quality import QualityFlag
+from ingestion_server.domain.query import Span
 from ingestion_server.domain.result import Source
 from ingestion_server.ingest.scope import SETTLING_NS
 
@@ -34,6 +36,30 @@ class Piece:
     feed_delay_seconds: float | None = None
     first_trade_ns: int | None = None
     flags: list[QualityFlag] = field(default_factory=list)
+    states: npt.NDArray[np.uint8] | None = None
+    """A ``BarState`` per bar, where it is known from before; None = to be judged."""
+    revised_ns: Times | None = None
+    """Opens of the bars that were corrected after they had been final."""
+    from_cache: bool = False
+    stale: bool = False
+    """Whether it would not have been used, had a vendor answered."""
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def take(self, rows: npt.NDArray[np.bool_] | slice) -> Piece:
+        """Return the piece with the chosen bars."""
+        states = None if self.states is None else self.states[rows]
+        return replace(self, series=self.series.take(rows), states=states)
+
+    def within(self, spans: Sequence[Span]) -> Piece:
+        """Return the piece with the bars that open within the spans."""
+        times = self.series.open_time_ns
+        inside = np.zeros(len(times), np.bool_)
+        for span in spans:
+            first, stop = np.searchsorted(times, (span.start_ns, span.end_ns))
+            inside[first:stop] = True
+        return self if inside.all() else self.take(inside)
 
 
 @dataclass(slots=True)
@@ -54,6 +80,11 @@ class Collected:
         """Return what volume counts; empty = shares, contracts or nothing."""
         return self.pieces[0].volume_unit if self.pieces else ""
 
+    @property
+    def stale(self) -> bool:
+        """Tell whether there is anything that is older than usual."""
+        return any(piece.stale for piece in self.pieces)
+
     def times_ns(self) -> Times:
         """Return the opens of all bars so far."""
         if not self.pieces:
@@ -65,11 +96,23 @@ class Collected:
         self.flags.extend(piece.flags)
         claims = (self.first_trade_ns, piece.first_trade_ns)
         self.first_trade_ns = min((c for c in claims if c is not None), default=None)
-        series = ascending(piece.series)
-        new = series.take(~np.isin(series.open_time_ns, self.times_ns()))
-        if len(new):
-            self.pieces.append(replace(piece, series=new))
-        return len(new)
+        if piece.states is None:
+            piece = replace(piece, series=ascending(piece.series))
+        if self.pieces:
+            # What is of a cache is ascending, and of a vendor it is by now.
+            known = np.isin(piece.series.open_time_ns, self.times_ns())
+            piece = piece.take(~known)
+        if len(piece):
+            self.pieces.append(piece)
+        return len(piece)
+
+    def forget(self, provider: str) -> None:
+        """Drop what was known of a vendor from before."""
+        self.pieces = [
+            piece
+            for piece in self.pieces
+            if not (piece.from_cache and piece.provider == provider)
+        ]
 
     def series(self) -> tuple[BarSeries, npt.NDArray[np.int64]]:
         """Return all bars, ascending, and for each the index of its piece."""
@@ -87,6 +130,8 @@ def sources(
     series: BarSeries,
     owners: npt.NDArray[np.int64],
     interval: Interval,
+    *,
+    now_ns: int,
 ) -> list[Source]:
     """Return who served each stretch: runs of bars of the same piece."""
     if not len(series):
@@ -104,6 +149,12 @@ def sources(
                 int(ends[stop - 1]),
                 piece.received_at_ns,
                 feed_delay_seconds=piece.feed_delay_seconds,
+                from_cache=piece.from_cache,
+                cache_age_seconds=(
+                    max(now_ns - piece.received_at_ns, 0) / SECOND_NS
+                    if piece.from_cache
+                    else None
+                ),
                 derivation=piece.derivation,
             )
         )
@@ -122,6 +173,8 @@ def states(
 
     FINAL only if it was received after the bar was over and had time to settle.
     """
+    if len(collected.pieces) == 1 and collected.pieces[0].states is not None:
+        return collected.pieces[0].states[_rows_of(series, collected.pieces[0].series)]
     closes = label_ends(series.open_time_ns, interval)
     if wanted is not None and len(wanted):
         place = np.minimum(
@@ -131,6 +184,25 @@ def states(
         closes = np.where(on_grid, wanted.closes_ns[place], closes)
     received = np.array([piece.received_at_ns for piece in collected.pieces], np.int64)
     settled = received[owners] if len(received) else owners
-    return np.where(
+    found = np.where(
         closes + SETTLING_NS <= settled, BarState.FINAL, BarState.PARTIAL
     ).astype(np.uint8)
+    for index, piece in enumerate(collected.pieces):
+        mine = owners == index
+        times = series.open_time_ns[mine]
+        if piece.states is not None:
+            found[mine] = piece.states[
+                np.searchsorted(piece.series.open_time_ns, times)
+            ]
+        elif piece.revised_ns is not None and len(piece.revised_ns):
+            corrected = np.isin(times, piece.revised_ns)
+            found[np.flatnonzero(mine)[corrected]] = BarState.REVISED
+    return found
+
+
+def _rows_of(series: BarSeries, whole: BarSeries) -> slice:
+    """Return where a stretch of a series lies within it."""
+    if not len(series):
+        return slice(0, 0)
+    first = int(np.searchsorted(whole.open_time_ns, series.open_time_ns[0]))
+    return slice(first, first + len(series))

@@ -60,6 +60,32 @@ def explained(
     return [*route, *resting, *unable]
 
 
+def resting(candidate: Candidate, kind: str) -> BreakerOpenError | None:
+    """Return why a vendor that failed is left alone with a kind of data, if it is."""
+    breaker = candidate.vendor.breaker(kind)
+    if breaker.admits:
+        return None
+    return BreakerOpenError(
+        f"{candidate.name} rests after {breaker.failures} failures in a row, the last: "
+        f"{breaker.reason}",
+        provider=candidate.name,
+        # While a probe is under way, nobody knows.
+        retry_after_seconds=breaker.retry_after_seconds or None,
+    )
+
+
+def exhausted(name: str, waits_seconds: float) -> QuotaExhaustedError:
+    """Return why a vendor is not called whose turn is too far away."""
+    far = math.isinf(waits_seconds)
+    told = "as long as is foreseen" if far else f"another {waits_seconds:.3g} seconds"
+    return QuotaExhaustedError(
+        f"no call to {name} fits its quota for {told}",
+        provider=name,
+        window="",
+        retry_after_seconds=waits_seconds,
+    )
+
+
 def _told(place: Ranked, error: ProviderError | None, clock: Clock) -> RouteCandidate:
     return RouteCandidate(
         provider=place.candidate.name,
@@ -86,24 +112,12 @@ def _until_ns(error: ProviderError, clock: Clock) -> int | None:
 def _hindrance(place: Ranked, progress: Progress) -> ProviderError | None:
     """Return why a vendor that could answer would not be called now."""
     vendor, name = place.candidate.vendor, place.candidate.name
-    breaker = vendor.breaker(kind_of(progress.query.instrument))
-    if not breaker.admits:
-        seconds = breaker.retry_after_seconds
-        return BreakerOpenError(
-            f"{name} rests after {breaker.failures} failures in a row, the last: "
-            f"{breaker.reason}",
-            provider=name,
-            # While a probe is under way, nobody knows.
-            retry_after_seconds=seconds or None,
-        )
+    rests = resting(place.candidate, kind_of(progress.query.instrument))
+    if rests is not None:
+        return rests
     waits = vendor.quota.available_in()
     if waits > LONGEST_QUOTA_WAIT_SECONDS:
-        return QuotaExhaustedError(
-            f"no call to {name} fits its quota for another {waits:.3g} seconds",
-            provider=name,
-            window="",
-            retry_after_seconds=waits,
-        )
+        return exhausted(name, waits)
     left = pricing.left_usd(progress)
     if left is not None and place.price_usd > max(left, Decimal(0)):
         return pricing.too_dear(place.candidate, place.price_usd, left)

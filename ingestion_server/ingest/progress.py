@@ -22,7 +22,9 @@ from ingestion_server.domain.interval import Times, labels
 from ingestion_server.domain.quality import FlagKind, QualityFlag
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.result import Attempt, Missing, Outcome
+from ingestion_server.domain.spans import joined, subtracted
 from ingestion_server.domain.venues import US_VENUES
+from ingestion_server.ingest.asked import Asked
 from ingestion_server.ingest.collected import Collected, Piece
 from ingestion_server.ingest.scope import Scope
 from ingestion_server.ports.policy import CallTally
@@ -74,8 +76,16 @@ class Progress:
     """What was spent on each vendor that was asked; the last may still be growing."""
     given: list[Given] = field(default_factory=list)
     """What answers held that are not judged yet."""
-    pending: str = ""
-    """The vendor that is being asked."""
+    pending: dict[str, CallTally] = field(default_factory=dict)
+    """The vendors that are being asked, and what was spent on each so far."""
+    recalled: list[Span] = field(default_factory=list)
+    """What need not be asked, since it is known from before."""
+    consulted: set[str] = field(default_factory=set)
+    """The vendors whose bars from before were looked at."""
+    answered: bool = False
+    """Whether a vendor has answered by now."""
+    notes: list[str] = field(default_factory=list)
+    """What vendors have said before, and are not asked again."""
 
     def due(self) -> Grid | None:
         """
@@ -90,6 +100,8 @@ class Progress:
         if first is not None:
             label = first if self.query.interval.intraday else self._label(first)
             from_ns = max(from_ns, label)
+        if from_ns <= due.opens_ns[0] and due.opens_ns[-1] <= until_ns:
+            return due
         inside = (due.opens_ns >= from_ns) & (due.opens_ns <= until_ns)
         return Grid(due.opens_ns[inside], due.closes_ns[inside])
 
@@ -122,11 +134,51 @@ class Progress:
 
     def gaps(self) -> list[Span]:
         """Return what the next vendor is to be asked for."""
+        if self.recalled and not self.answered:
+            return _coalesced(self._unknown())
         if not self.collected.pieces:
-            return [] if self._never_traded() else [self._whole()]
+            return [] if self._never_traded() else [self.whole()]
         return _coalesced(self.holes())
 
-    def _whole(self) -> Span:
+    def lost(self) -> list[Span]:
+        """
+        Return what is missing in the end.
+
+        That nobody has the bar of this moment is no fault of an answer; but if nobody
+        could be asked, it is missing.
+        """
+        if self.recalled and not self.answered:
+            return self._unknown()
+        return self.holes()
+
+    def recall(self, piece: Piece, covered: Sequence[Span]) -> None:
+        """Take what is known from before, if it may stand beside what is there."""
+        if self.unmixable(piece.provider) or self.unlike(piece):
+            return
+        self.collected.add(self.fitted(piece))
+        self.recalled = joined([*self.recalled, *covered])
+
+    def forget(self, provider: str) -> None:
+        """Give up what was taken as known of a vendor."""
+        self.collected.forget(provider)
+        self.recalled = []
+        for piece in self.collected.pieces:
+            times = piece.series.open_time_ns
+            self.recalled.append(Span(int(times[0]), int(times[-1]) + 1))
+
+    def _unknown(self) -> list[Span]:
+        """Return what is neither there nor known not to be there."""
+        wanted, due, times = self.scope.wanted, self.due(), self.collected.times_ns()
+        if wanted is None or due is None or self.scope.beyond:
+            return joined([*subtracted([self.whole()], self.recalled), *self.holes()])
+        known = wanted.within(self.recalled).opens_ns
+        # What was due and did not come, another vendor may have.
+        known = known[~np.isin(known, due.opens_ns)]
+        return missing_spans(
+            wanted, np.concatenate((times, known)), self.query.interval
+        )
+
+    def whole(self) -> Span:
         """Return the scope from its first bar on: before that, nothing can be had."""
         span, wanted = self.scope.span, self.scope.wanted
         regular = self.query.hours is TradingHours.REGULAR
@@ -158,29 +210,68 @@ class Progress:
 
     def begun(self, provider: str) -> CallTally:
         """Note a vendor that is being asked, and return where its calls count."""
-        self.pending = provider
         self.tallies.append(CallTally())
+        self.pending[provider] = self.tallies[-1]
         return self.tallies[-1]
 
-    def heard(
-        self,
-        provider: str,
-        gaps: Sequence[Span],
-        piece: Piece | None,
-        error: IngestionError | None,
-    ) -> None:
-        """Note what an answer held; a call that failed held nothing to judge by."""
-        if piece is not None or isinstance(error, NoDataUnexplainedError | None):
-            self.given.append(Given(provider, gaps, piece))
-
-    def given_up(self, reason: str) -> None:
-        """Note that the vendor that is being asked will not be waited for."""
-        tally = self.tallies[-1]
+    def note(self, asked: Asked) -> IngestionError | None:
+        """Take what a vendor brought, note how it went, and return its error."""
+        name, error = asked.provider, asked.error
+        tally = self.pending.pop(name)
+        if not asked.shared:
+            self._heard(asked)
+        new = 0
+        for brought in asked.pieces:
+            piece = self.fitted(brought)
+            unlike = self.unlike(piece)
+            if unlike:
+                error = CapabilityMissingError(unlike, provider=name)
+            else:
+                new += self.collected.add(piece)
+        if error is None:
+            self.answered = True
+            if not new:
+                error = NoDataUnexplainedError(
+                    f"{name} gave no bars and did not say why", provider=name
+                )
+        if isinstance(error, ProviderError):
+            self.errors.append(error)
         self.attempts.append(
             Attempt(
-                self.pending,
-                Outcome.FAILED,
+                name,
+                asked.outcome(new, error),
+                reason_of(error) if error else self._partial(),
+                latency_seconds=asked.latency_seconds,
+                cost_usd=tally.cost_usd,
+                calls=tally.calls,
+                hedge=asked.hedge,
+                shared=asked.shared,
+            )
+        )
+        return error
+
+    def _heard(self, asked: Asked) -> None:
+        """Note what answers held; a call that failed held nothing to judge by."""
+        for each in asked.landings:
+            nothing = isinstance(each.error, NoDataUnexplainedError | None)
+            if each.live is not None or nothing:
+                self.given.append(Given(asked.provider, each.spans, each.live))
+
+    def _partial(self) -> str:
+        lacking = self.lacking()
+        return f"PARTIAL: {lacking} bars are still missing" if lacking else ""
+
+    def given_up(
+        self, name: str, outcome: Outcome, reason: str, latency_seconds: float = 0.0
+    ) -> None:
+        """Note that a vendor that is being asked will not be waited for."""
+        tally = self.pending.pop(name)
+        self.attempts.append(
+            Attempt(
+                name,
+                outcome,
                 reason,
+                latency_seconds=latency_seconds,
                 cost_usd=tally.cost_usd,
                 calls=tally.calls,
             )
@@ -191,10 +282,11 @@ class Progress:
         self.errors.append(error)
         self.attempts.append(Attempt(error.provider, Outcome.SKIPPED, reason_of(error)))
 
-    def unmixable(self) -> str:
-        """Return why no other vendor may add to what is there; empty if one may."""
+    def unmixable(self, provider: str) -> str:
+        """Return why a vendor may not add to what is there; empty if it may."""
         fx = self.query.instrument.asset_class is AssetClass.FX
-        if self.collected.pieces and fx and not self.query.interval.intraday:
+        others = any(piece.provider != provider for piece in self.collected.pieces)
+        if others and fx and not self.query.interval.intraday:
             return "days of FX begin at different hours with different vendors"
         return ""
 
@@ -218,7 +310,8 @@ class Progress:
         """Return why a piece must not stand beside what is there; empty if it may."""
         have, given = self.collected.currency, piece.currency
         known = bool(have) or self.query.instrument.exchange in US_VENUES
-        if not self.collected.pieces or not len(piece.series):
+        others = any(mine.provider != piece.provider for mine in self.collected.pieces)
+        if not others or not len(piece.series):
             return ""
         if have == given and known:
             return ""
@@ -226,11 +319,12 @@ class Progress:
 
     def missing(self) -> list[Missing]:
         """Return what is missing, and what each vendor said about it."""
-        reason = "; ".join(
+        said = [
             f"{attempt.provider}: {attempt.reason or 'gave no such bar'}"
             for attempt in self.attempts
-        )
-        missing = [Missing(h.start_ns, h.end_ns, reason) for h in self.holes()]
+        ]
+        reason = "; ".join([*said, *self.notes])
+        missing = [Missing(h.start_ns, h.end_ns, reason) for h in self.lost()]
         if len(missing) <= _MOST_MISSING:
             return missing
         kept, rest = missing[: _MOST_MISSING - 1], missing[_MOST_MISSING - 1 :]
@@ -240,8 +334,7 @@ class Progress:
     def summary(self) -> str:
         """Return what was tried, in one line."""
         tried = [f"{a.provider} {a.outcome.upper()}" for a in self.attempts]
-        if self.pending:
-            tried.append(f"{self.pending} pending")
+        tried.extend(f"{name} pending" for name in self.pending)
         return ", ".join(tried)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random as chance
 from collections.abc import Sequence
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
+from ingestion_server.domain.interval import among
 from ingestion_server.domain.query import SourceMode
 from ingestion_server.ingest import pricing
 from ingestion_server.ingest.candidates import Candidate, kind_of, names_unit
@@ -22,11 +24,13 @@ from ingestion_server.registry.score import score
 from ingestion_server.registry.selection import Listing
 from ingestion_server.registry.standing import Standings
 
+_log: Final = logging.getLogger(__name__)
 _PLENTY: Final = 0.25
 """With less quota than this left, none of it is spent on probes."""
 _BY_CALLER: Final = {
     SourceMode.ORDERED: "the caller's order",
     SourceMode.PINNED: "pinned by the caller",
+    SourceMode.CONSENSUS: "compared: the first two are",
 }
 
 
@@ -62,10 +66,22 @@ class Ranking:
             random: draws among equals; with the same seed, the same ones.
 
         """
-        self.listing = listing
+        self.revision = 0
+        """How often the listing was replaced."""
+        self._listing = listing
         self._standings = standings
         self._clock = clock
         self._random = random
+
+    @property
+    def listing(self) -> Listing:
+        """Return which vendors there are."""
+        return self._listing
+
+    @listing.setter
+    def listing(self, listing: Listing) -> None:
+        self._listing = listing
+        self.revision += 1
 
     def ordered(self, able: Sequence[Candidate], progress: Progress) -> list[Candidate]:
         """Return the candidates, first choice first; their probes count as made."""
@@ -73,6 +89,10 @@ class Ranking:
             return list(able)
         placed = self._ranked(able, progress, self._random)
         kind = kind_of(progress.query.instrument)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(
+                "route: %s", "; ".join(f"{p.candidate.name}, {p.why}" for p in placed)
+            )
         for each in placed:
             if each.probe:
                 self._standings.probing(each.candidate.name, kind)
@@ -101,8 +121,10 @@ class Ranking:
                 continue
             completeness = None
             if due is not None and len(wanted := due.within(list(given.gaps))):
-                came = np.isin(wanted.opens_ns, given.times_ns)
+                came = among(wanted.opens_ns, given.times_ns)
                 completeness = float(np.count_nonzero(came)) / len(wanted)
+            if given.rows:
+                self._standings.served(given.provider, kind, progress.query.instrument)
             soundness = 1 - given.unsound / given.rows if given.rows else None
             self._standings.gave(
                 given.provider, kind, completeness=completeness, soundness=soundness

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final, final
 
@@ -105,6 +107,7 @@ class Roster(Directory):
         self._by_settings = ranking.listing
         # What is said of a vendor that is gone stays, for it may come back.
         self._overrides = dict(overrides.load())
+        self._changing = asyncio.Lock()
         self._apply()
 
     @override
@@ -125,11 +128,13 @@ class Roster(Directory):
         await self._events.changed(after_event, within_seconds=within_seconds)
 
     @override
-    def update(
+    async def update(
         self, name: str, *, enabled: bool | None, priority: int | None
     ) -> ProviderReport:
         """
         Change a vendor for good: it survives a restart.
+
+        A change that was begun is made, though the caller may be gone.
 
         Raises:
             InvalidQueryError: There is no such vendor, or the settings forbid it.
@@ -149,6 +154,22 @@ class Roster(Directory):
                 ]
             )
         self._check(member, enabled=enabled, priority=priority)
+        async with self._changing:
+            changing = asyncio.create_task(
+                self._change(member, enabled=enabled, priority=priority),
+                name=f"change:{name}",
+            )
+            try:
+                return await asyncio.shield(changing)
+            finally:
+                # Left half-way, what is kept and what is so could differ, and the
+                # next change could be written over by this one.
+                await _ended(changing)
+
+    async def _change(
+        self, member: Member, *, enabled: bool | None, priority: int | None
+    ) -> ProviderReport:
+        name = member.provider.name
         old = self._overrides.get(name, Override())
         new = Override(
             enabled=old.enabled if enabled is None else enabled,
@@ -156,7 +177,7 @@ class Roster(Directory):
         )
         changed = {**self._overrides, name: new}
         try:
-            self._store.save(changed)
+            await self._store.save(changed)
         except OverridesError as error:
             raise StateUnavailableError(
                 f"{name} was not changed, because a restart would forget it: {error}"
@@ -285,6 +306,13 @@ class Roster(Directory):
             return None
         ahead = seconds - self._clock.monotonic()
         return self._clock.now_ns() + round(ahead * SECOND_NS)
+
+
+async def _ended(task: asyncio.Task[ProviderReport]) -> None:
+    """Wait until a task has ended, however often that is to be cancelled."""
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((task,))
 
 
 def _told(before: ProviderReport, after: ProviderReport) -> str:

@@ -9,6 +9,14 @@ import numpy as np
 from ingestion_server.domain.bars import Column
 
 _DIGITS_OF_FLOAT32: Final = (6, 7, 8, 9)
+_POWERS_OF_TEN: Final = np.array([10.0**exponent for exponent in range(23)])
+"""All that are exact. Looked up, since computing them takes longer than the rest."""
+_CENTS: Final = 100.0
+_LARGEST_OF_CENTS: Final = 65_536.0
+"""
+Below, float32 are less than a cent apart, so at most one number of whole cents becomes
+the float32, and whatever else does has more digits. Nearly all prices are of this kind.
+"""
 _SMALLEST: Final = 1e-13
 _LARGEST: Final = 1e22
 """
@@ -28,23 +36,33 @@ def shortest_of_float32(values: Column) -> Column:
         narrow = values.astype(np.float32)
         widened = narrow.astype(np.float64) == values
         size = np.abs(values)
+        cents = np.round(values * _CENTS) / _CENTS
+        open_ = widened & (values != 0)
+        fits = open_ & (size < _LARGEST_OF_CENTS) & (cents.astype(np.float32) == narrow)
+        best = np.where(fits, cents, values)
+        open_ &= ~fits
+        if not open_.any():
+            return best
         near = (size >= _SMALLEST) & (size < _LARGEST)
-        magnitude = np.floor(np.log10(np.where(near, size, 1.0)))
-        best = values.copy()
-        far = widened & ~near & np.isfinite(values) & (values != 0)
+        far = open_ & ~near & np.isfinite(values)
         if far.any():
             best[far] = narrow[far].astype(np.str_).astype(np.float64)
-        open_ = widened & near
+        rest = np.flatnonzero(open_ & near)
+        wide, sent = values[rest], narrow[rest]
+        magnitude = np.floor(np.log10(size[rest])).astype(np.int64)
         for digits in _DIGITS_OF_FLOAT32:
-            if not open_.any():
-                break
             exponent = digits - 1 - magnitude
             # Dividing by an exact power of ten gives the double nearest to the
             # decimal; multiplying by a negative power would not.
-            up = 10.0 ** np.maximum(exponent, 0)
-            down = 10.0 ** np.maximum(-exponent, 0)
-            candidate = np.round(values * up / down) / up * down
-            fits = open_ & (candidate.astype(np.float32) == narrow)
-            best = np.where(fits, candidate, best)
-            open_ &= ~fits
+            up = _POWERS_OF_TEN[np.maximum(exponent, 0)]
+            down = _POWERS_OF_TEN[np.maximum(-exponent, 0)]
+            candidate = np.round(wide * up / down) / up * down
+            fits = candidate.astype(np.float32) == sent
+            best[rest[fits]] = candidate[fits]
+            if fits.all():
+                break
+            # Most prices have few digits, so the later rounds are for a few only.
+            rest, wide, sent, magnitude = (
+                each[~fits] for each in (rest, wide, sent, magnitude)
+            )
     return best

@@ -67,7 +67,8 @@ class Deadline(Policy):
         left = call.deadline - self._clock.monotonic()
         if left <= 0:
             raise late(call)
-        seconds = min(self._limits.call_seconds, left)
+        whole = min(self._limits.call_seconds, call.patience_seconds)
+        seconds = min(whole, left)
         call.tally.calls += 1
         try:
             async with self._timeout(seconds):
@@ -75,7 +76,7 @@ class Deadline(Policy):
         except TimeoutError:
             # Not chained: whoever looks at the cause shall find the vendor's failure.
             silent = _silent(call, seconds)
-        if seconds == self._limits.call_seconds:
+        if seconds == whole:
             raise silent
         if seconds >= self._limits.fair_seconds:
             raise late(call) from silent

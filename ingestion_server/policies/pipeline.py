@@ -12,7 +12,7 @@ from ingestion_server.policies.reserve import Reserve
 from ingestion_server.policies.retry import Retry
 from ingestion_server.policies.tell import Tell
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ports.hooks import OnCall, OnLeaving
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import Call, Send
 from ingestion_server.ports.quota import Quota
@@ -36,19 +36,21 @@ def standard_policies(  # noqa: PLR0913 - what the steps need
     quota: Quota,
     kind: str = "",
     hooks: Sequence[OnCall] = (),
+    leaving: Sequence[OnLeaving] = (),
     random: Callable[[], float] = chance.random,
 ) -> list[Step]:
     """
     Return the steps in the order that the package explains.
 
-    Listeners are told the ``kind`` of data that the calls are for.
+    Listeners are told the ``kind`` of data that the calls are for; those of
+    ``leaving`` as a call leaves, the others when it has ended.
     """
     return [
         Retry(limits.retry, clock, random),
         breaker.gate,
         Reserve(quota, clock),
         breaker,
-        Tell(hooks, clock, kind=kind),
+        Tell(hooks, clock, kind=kind, leaving=leaving),
         Deadline(limits.deadline, clock),
     ]
 

@@ -1,26 +1,26 @@
-"""Let listeners know how each call ended."""
+"""Let listeners know that a call leaves, and how it ended."""
 
 from __future__ import annotations
 
 import logging
 from asyncio import CancelledError
-from collections.abc import Sequence
-from typing import Final, final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar, final
 
 from typing_extensions import override
 
 from ingestion_server.domain.errors import IngestionError
 from ingestion_server.policies.breaker import Verdict, verdict
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import OK, CallDetails, OnCall
+from ingestion_server.ports.hooks import CANCELLED, OK, CallDetails, OnCall, OnLeaving
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import Call, Policy, Send
 
-CANCELLED: Final = "CANCELLED"
-"""The caller gave up, or another vendor was quicker: no verdict on the vendor."""
 INTERNAL: Final = "INTERNAL"
 
 _logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @final
@@ -33,10 +33,16 @@ class Tell(Policy):
     """
 
     def __init__(
-        self, hooks: Sequence[OnCall], clock: Clock, *, kind: str = ""
+        self,
+        hooks: Sequence[OnCall],
+        clock: Clock,
+        *,
+        kind: str = "",
+        leaving: Sequence[OnLeaving] = (),
     ) -> None:
-        """Tell these listeners of calls for one kind of data."""
+        """Tell these listeners of calls for one kind of data, before and after."""
         self._hooks = tuple(hooks)
+        self._leaving = tuple(leaving)
         self._clock = clock
         self._kind = kind
 
@@ -45,6 +51,7 @@ class Tell(Policy):
         """Send, and tell."""
         began = self._clock.monotonic()
         outcome, detail, vendor_failed = INTERNAL, "", False
+        overs = self._leave(call.request.provider)
         try:
             response = await send(call)
         except IngestionError as e:
@@ -62,6 +69,8 @@ class Tell(Policy):
             outcome = OK
             return response
         finally:
+            for over in overs:
+                _shielded(over)
             self._tell(
                 CallDetails(
                     provider=call.request.provider,
@@ -74,10 +83,23 @@ class Tell(Policy):
                 )
             )
 
+    def _leave(self, provider: str) -> list[Callable[[], None]]:
+        overs = []
+        for hook in self._leaving:
+            over = _shielded(partial(hook, provider, self._kind))
+            if over is not None:
+                overs.append(over)
+        return overs
+
     def _tell(self, details: CallDetails) -> None:
         for hook in self._hooks:
-            try:
-                hook(details)
-            except Exception:
-                # A listener's bug must not cost anybody an answer.
-                _logger.exception("a listener to calls failed: %r", hook)
+            _shielded(partial(hook, details))
+
+
+def _shielded(tell: Callable[[], _T]) -> _T | None:
+    """Tell a listener: its bug must not cost anybody an answer."""
+    try:
+        return tell()
+    except Exception:
+        _logger.exception("a listener to calls failed: %r", tell)
+        return None

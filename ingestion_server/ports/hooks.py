@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
 
 OK: Final = "ok"
 """The outcome of a call that succeeded."""
+CANCELLED: Final = "CANCELLED"
+"""The outcome of one whose caller gave up, or that another vendor outran."""
 
 
 class CallDetails(msgspec.Struct, frozen=True):
@@ -31,4 +34,16 @@ class OnCall(Protocol):
 
     def __call__(self, details: CallDetails) -> None:
         """Hear of one call; must not fail and must not wait."""
+        ...
+
+
+class OnLeaving(Protocol):
+    """Listen to calls that leave for a vendor."""
+
+    def __call__(self, provider: str, kind: str) -> Callable[[], None]:
+        """
+        Hear of one call; must not fail and must not wait.
+
+        What it returns is called once when the call is over, however it ended.
+        """
         ...

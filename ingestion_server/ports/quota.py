@@ -91,6 +91,10 @@ class Quota(Protocol):
         """Return whether calls may cost anything beyond a flat price."""
         ...
 
+    def units(self, *endpoints: str) -> int:
+        """Return what one call of each of the endpoints weighs together."""
+        ...
+
     def price_usd(self, *endpoints: str) -> Decimal:
         """Return what one more call of each of the endpoints would cost together."""
         ...

@@ -162,9 +162,11 @@ class Overrides(Protocol):
         """
         ...
 
-    def save(self, overrides: Mapping[str, Override]) -> None:
+    async def save(self, overrides: Mapping[str, Override]) -> None:
         """
-        Keep what was changed instead of what was kept before.
+        Keep what was changed instead of what was kept before; one at a time.
+
+        Who cancels this does not know what is kept.
 
         Raises:
             OverridesError: It is not kept.
@@ -188,11 +190,13 @@ class Directory(Protocol):
         """Wait until there is a newer event, but not longer."""
         ...
 
-    def update(
+    async def update(
         self, name: str, *, enabled: bool | None, priority: int | None
     ) -> ProviderReport:
         """
         Change a vendor for good: it survives a restart.
+
+        A change that was begun is made, though the caller may be gone.
 
         Raises:
             InvalidQueryError: There is no such vendor, or the bounds that the

@@ -244,10 +244,14 @@ class Account(Quota):
         return bool(self.budget.price_per_unit_usd)
 
     @override
+    def units(self, *endpoints: str) -> int:
+        """Return what one call of each of the endpoints weighs together."""
+        return sum(self.budget.weight(endpoint) for endpoint in endpoints)
+
+    @override
     def price_usd(self, *endpoints: str) -> Decimal:
         """Return what one more call of each of the endpoints would cost together."""
-        units = sum(self.budget.weight(endpoint) for endpoint in endpoints)
-        return self.spend.price(units, self._time.now().wall_ns)
+        return self.spend.price(self.units(*endpoints), self._time.now().wall_ns)
 
     def settle_at(self, place: Place) -> None:
         """Hear where in the journal this is written down."""

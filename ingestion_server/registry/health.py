@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Reversible, Sequence
+from itertools import count, islice, takewhile
 from math import exp2
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, TypeVar, final
 
 import msgspec
+
+from ingestion_server.domain.instrument import Instrument
 
 _KEPT: Final = 48
 """Older calls count for next to nothing."""
@@ -26,7 +29,18 @@ With less weight than this nobody is judged: five calls in quick succession have
 The breaker judges five failures in a row; the score shall not be hastier.
 """
 _SILENCE_SECONDS: Final = 2.5
-"""A failure that took so long tells how slow the vendor is; a quick one does not."""
+"""
+A failure that took so long tells how slow the vendor is; a quick one does not.
+
+It is also what a call may take of a vendor whose usual time nobody knows.
+"""
+_LEAST_PATIENCE_SECONDS: Final = 1.0
+_PATIENCE: Final = 3.0
+"""
+A call is overdue after so many times what nearly all answers took, if not sooner.
+
+Nearly no call that is going to be answered takes so long.
+"""
 
 
 class _Call(NamedTuple):
@@ -41,6 +55,9 @@ class _Answer(NamedTuple):
     soundness: float | None
 
 
+_Heard = TypeVar("_Heard", _Call, _Answer)
+
+
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """Be how a vendor has done, at one moment."""
 
@@ -50,7 +67,11 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """Share of calls that succeeded; None if there is none to tell by."""
     p50_seconds: float | None = None
     p95_seconds: float | None = None
-    """Of calls that were answered, or took long and were not."""
+    """Of calls that were answered, or took long and were not, overdue ones included."""
+    answered_p95_seconds: float | None = None
+    """Of calls that were answered alone; None if they are too few to judge by."""
+    under_way: int = 0
+    """How many calls have left and are not over."""
     completeness: float | None = None
     """Share of the bars that were asked for and are due, that came."""
     soundness: float | None = None
@@ -80,15 +101,32 @@ class Health:
         """Start with nothing known."""
         self._calls: deque[_Call] = deque(maxlen=_KEPT)
         self._answers: deque[_Answer] = deque(maxlen=_KEPT)
+        # When each call left that is not over, in that order. Each takes itself out,
+        # so there are no more of them than there are calls.
+        self._under_way: dict[int, float] = {}
+        self._numbers = count()
         self._last_success_ns: int | None = None
         self._last_failure_ns: int | None = None
         self._last_failure = ""
         self.asked_at_seconds: float | None = None
         """When it was called last, however that ended; None = never."""
+        self.served: Instrument | None = None
+        """What it gave something of last."""
 
     def asked(self, now_seconds: float) -> None:
         """Hear of a call that says nothing, or of one that is about to leave."""
         self.asked_at_seconds = now_seconds
+
+    def left(self, now_seconds: float) -> Callable[[], None]:
+        """Hear that a call leaves; return what to call when it is over."""
+        self.asked(now_seconds)
+        number = next(self._numbers)
+        self._under_way[number] = now_seconds
+
+        def over() -> None:
+            self._under_way.pop(number, None)
+
+        return over
 
     def succeeded(self, now_seconds: float, wall_ns: int, seconds: float) -> None:
         """Hear of a call that was answered as it should."""
@@ -105,6 +143,19 @@ class Health:
         self._calls.append(_Call(now_seconds, ok=False, seconds=slow))
         self._last_failure_ns, self._last_failure = wall_ns, reason
 
+    def given_up(self, now_seconds: float, wall_ns: int, seconds: float) -> None:
+        """
+        Hear of a call that somebody gave up.
+
+        It says nothing of the vendor unless it was overdue: then it goes on counting
+        as it did while it was under way.
+        """
+        self.asked(now_seconds)
+        if seconds > _patience_seconds(self._answered_p95_seconds(now_seconds)):
+            self._calls.append(_Call(now_seconds, ok=False, seconds=seconds))
+            self._last_failure_ns = wall_ns
+            self._last_failure = f"no answer within {seconds:.3g} seconds"
+
     def gave(
         self, now_seconds: float, completeness: float | None, soundness: float | None
     ) -> None:
@@ -112,21 +163,27 @@ class Health:
         self._answers.append(_Answer(now_seconds, completeness, soundness))
 
     def view(self, now_seconds: float) -> HealthView:
-        """Return how it has done."""
-        calls = [
-            (_weight(later, now_seconds - call.at_seconds), call)
-            for later, call in enumerate(reversed(self._calls))
+        """
+        Return how it has done.
+
+        A call under way that is overdue counts like one that fails now: a vendor that
+        hangs is known to before the first call has timed out.
+        """
+        answered = self._answered_p95_seconds(now_seconds)
+        overdue = [
+            _Call(now_seconds, ok=False, seconds=age_seconds)
+            for age_seconds in self._overdue(now_seconds, _patience_seconds(answered))
         ]
-        answers = [
-            (_weight(later, now_seconds - answer.at_seconds), answer)
-            for later, answer in enumerate(reversed(self._answers))
-        ]
+        calls = _weighed([*self._calls, *overdue], now_seconds)
+        answers = _weighed(self._answers, now_seconds)
         times = [(c.seconds, weight) for weight, c in calls if c.seconds is not None]
         return HealthView(
             samples=sum(weight for weight, _ in calls),
             success=_mean([(float(call.ok), weight) for weight, call in calls]),
             p50_seconds=_quantile(times, 0.5),
             p95_seconds=_quantile(times, 0.95),
+            answered_p95_seconds=answered,
+            under_way=len(self._under_way),
             completeness=_mean([(a.completeness, weight) for weight, a in answers]),
             soundness=_mean([(a.soundness, weight) for weight, a in answers]),
             answers=sum(weight for weight, _ in answers),
@@ -134,6 +191,41 @@ class Health:
             last_failure_ns=self._last_failure_ns,
             last_failure=self._last_failure,
         )
+
+    def _answered_p95_seconds(self, now_seconds: float) -> float | None:
+        """Return what nearly all answers take; None if nobody can know."""
+        answered = [call for call in self._calls if call.ok]
+        times = [
+            (call.seconds, weight)
+            for weight, call in _weighed(answered, now_seconds)
+            if call.seconds is not None
+        ]
+        if sum(weight for _, weight in times) < LEAST_SAMPLES:
+            return None
+        return _quantile(times, 0.95)
+
+    def _overdue(self, now_seconds: float, patience_seconds: float) -> list[float]:
+        """Return how old the calls are that should be over, the youngest last."""
+        ages = (now_seconds - at_seconds for at_seconds in self._under_way.values())
+        overdue = takewhile(lambda age: age > patience_seconds, ages)
+        return list(islice(overdue, _KEPT))
+
+
+def _patience_seconds(answered_p95_seconds: float | None) -> float:
+    if answered_p95_seconds is None:
+        return _SILENCE_SECONDS
+    return max(_LEAST_PATIENCE_SECONDS, _PATIENCE * answered_p95_seconds)
+
+
+def _weighed(
+    heard: Reversible[_Heard], now_seconds: float
+) -> list[tuple[float, _Heard]]:
+    """Return what was heard, oldest first, with weights, the newest first."""
+    newest_first = islice(reversed(heard), _KEPT)
+    return [
+        (_weight(later, now_seconds - each.at_seconds), each)
+        for later, each in enumerate(newest_first)
+    ]
 
 
 def _weight(later: int, ago_seconds: float) -> float:

@@ -41,6 +41,9 @@ class Listing(msgspec.Struct, frozen=True):
         return self.ranked or name in self.chosen
 
 
+_BY_CALLER: Final = {SourceMode.PINNED, SourceMode.ORDERED, SourceMode.CONSENSUS}
+
+
 def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:
     """
     Return the vendors that may be asked, first choice first.
@@ -68,9 +71,15 @@ def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:
         wrong.append(
             Violation("source_policy.providers", "MODE_ORDERED takes at least one")
         )
+    named = tuple(dict.fromkeys(policy.providers))
+    if policy.mode is SourceMode.CONSENSUS and len(named) == 1:
+        wrong.append(
+            Violation(
+                "source_policy.providers", "MODE_CONSENSUS takes none or at least two"
+            )
+        )
     if wrong:
         raise InvalidQueryError(wrong)
-    named = tuple(dict.fromkeys(policy.providers))
-    if policy.mode in {SourceMode.PINNED, SourceMode.ORDERED}:
+    if policy.mode in _BY_CALLER and named:
         return named
     return tuple(name for name in listing.enabled if not named or name in named)

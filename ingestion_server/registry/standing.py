@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, final
 
+from ingestion_server.domain.instrument import Instrument
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import OK, CallDetails
+from ingestion_server.ports.hooks import CANCELLED, OK, CallDetails
 from ingestion_server.registry.health import Health, HealthView
 
 _AT_WORK: Final = frozenset({OK, "SYMBOL_UNKNOWN", "NO_DATA_UNEXPLAINED"})
 """
 Outcomes that only a vendor at work has.
 
-All others, unless they are its failures, say nothing of it: "not now", a caller who
-gave up, and what is ours to mend, such as a key that is refused.
+All others, unless they are its failures, say nothing of it: "not now", and what is
+ours to mend, such as a key that is refused.
 """
+_GIVEN_UP: Final = frozenset({CANCELLED, "DEADLINE_EXCEEDED"})
+"""Outcomes of calls that nobody waits for any longer."""
 
 
 @final
 class Standings:
     """
-    Keep the health of each vendor and kind of data; a listener to calls.
+    Keep the health of each vendor and kind of data; listen to calls come and go.
 
     The one that was heard of longest ago makes room for another.
     """
@@ -41,8 +45,14 @@ class Standings:
             health.failed(now, wall_ns, details.seconds, reason)
         elif details.outcome in _AT_WORK:
             health.succeeded(now, wall_ns, details.seconds)
+        elif details.outcome in _GIVEN_UP:
+            health.given_up(now, wall_ns, details.seconds)
         else:
             health.asked(now)
+
+    def left(self, provider: str, kind: str) -> Callable[[], None]:
+        """Hear that a call leaves; return what to call when it is over."""
+        return self._health(provider, kind).left(self._clock.monotonic())
 
     def gave(
         self,
@@ -55,6 +65,23 @@ class Standings:
         """Hear what was in an answer, each from 0 to 1, or None if nobody can know."""
         now = self._clock.monotonic()
         self._health(provider, kind).gave(now, completeness, soundness)
+
+    def served(self, provider: str, kind: str, instrument: Instrument) -> None:
+        """Hear of an instrument that a vendor gave something of."""
+        self._health(provider, kind).served = instrument
+
+    def example(self, provider: str, kind: str) -> Instrument | None:
+        """
+        Return an instrument of a kind, for trying a vendor out.
+
+        It is the last that the vendor gave something of, or else another vendor did;
+        None if none did so far.
+        """
+        own = self._kept.get((provider, kind))
+        if own is not None and own.served is not None:
+            return own.served
+        others = (each.served for (_, of), each in self._kept.items() if of == kind)
+        return next((each for each in others if each is not None), None)
 
     def probing(self, provider: str, kind: str) -> None:
         """Hear that a call will be a probe, so that the next one need not be."""

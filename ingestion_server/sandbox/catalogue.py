@@ -53,6 +53,14 @@ def for_alpha_vantage(symbol: str) -> Instrument | None:
     return stock(symbol)
 
 
+def listed_as(symbol: str) -> Instrument | None:
+    """Find an instrument by the market's spelling: ``BRK.B``, ``EUR/USD``."""
+    first, slash, second = symbol.partition("/")
+    if not slash:
+        return stock(symbol)
+    return coin_pair(first, second) or currency_pair(first, second)
+
+
 def stocks_matching(keywords: str) -> list[Instrument]:
     """Return the listed US stocks and funds whose symbol or name has the words."""
     wanted = keywords.upper()

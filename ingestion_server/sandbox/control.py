@@ -1,4 +1,4 @@
-"""The control calls: statistics, faults and reset, as JSON over HTTP."""
+"""The control calls: statistics, faults, news and reset, as JSON over HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ingestion_server.sandbox import news
+from ingestion_server.sandbox.catalogue import listed_as
 from ingestion_server.sandbox.days import local_date
 from ingestion_server.sandbox.faults import (
     ALPHA_VANTAGE,
@@ -17,10 +19,21 @@ from ingestion_server.sandbox.faults import (
     FaultError,
     parsed,
 )
+from ingestion_server.sandbox.market import Market
 from ingestion_server.sandbox.tally import Statistics
 from ingestion_server.sandbox.wire import Call, Reply, Vendor, json_reply
 
 PREFIX = "/control"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCall:
+    """Hold one control call."""
+
+    method: str
+    path: str
+    body: bytes
+    now_ns: int
 
 
 @dataclass(slots=True)
@@ -74,10 +87,11 @@ class Desk:
         self.vendor.forget_calls()
 
 
-def control_reply(
-    method: str, path: str, body: bytes, desks: Mapping[str, Desk]
+async def control_reply(
+    call: ControlCall, desks: Mapping[str, Desk], market: Market
 ) -> Reply:
     """Answer one control call."""
+    method, path, body = call.method, call.path, call.body
     name = path.removeprefix(PREFIX).strip("/")
     match method, name:
         case "GET", "stats":
@@ -88,11 +102,31 @@ def control_reply(
         case "POST", "reset":
             for desk in desks.values():
                 desk.reset()
+            market.forget_news()
             return json_reply({"reset": True})
+        case (("POST" | "DELETE"), "market"):
+            return await _news(call, market)
         case (("POST" | "DELETE"), _) if name in desks:
             return _change(method, desks[name], body)
         case _:
             return _error(404, f"no control call {method} {path}; {_usage(desks)}")
+
+
+async def _news(call: ControlCall, market: Market) -> Reply:
+    if call.method == "DELETE":
+        market.forget_news()
+        return json_reply({"cleared": "market"})
+    try:
+        document = msgspec.json.decode(call.body)
+        symbol, item = news.parsed(document)
+        if (instrument := listed_as(symbol)) is None:
+            return _error(400, f"the market does not list {symbol!r}")
+        await market.tell(instrument, item, call.now_ns)
+    except msgspec.DecodeError as error:
+        return _error(400, f"the body is not JSON: {error}")
+    except news.NewsError as error:
+        return _error(400, str(error))
+    return json_reply({"told": document})
 
 
 def _change(method: str, desk: Desk, body: bytes) -> Reply:
@@ -112,7 +146,8 @@ def _change(method: str, desk: Desk, body: bytes) -> Reply:
 def _usage(desks: Mapping[str, Desk]) -> str:
     vendors = ", ".join(desks)
     return (
-        "there are GET /control/stats, GET /control/faults, POST /control/reset, and "
+        "there are GET /control/stats, GET /control/faults, POST /control/reset, "
+        "POST or DELETE /control/market, and "
         f"POST or DELETE /control/<vendor> with a vendor of {vendors}"
     )
 

@@ -82,11 +82,13 @@ def damaged_rows(bars: Bars, faults: Sequence[Fault], *, ranged: bool) -> Bars:
 
 
 def damaged_bytes(reply: Reply, faults: Sequence[Fault]) -> Reply:
-    """Return the reply cut short, or with its middle no longer JSON."""
-    body = reply.body
+    """Return the reply shortened, with its middle no longer JSON, or not all sent."""
+    body, sent = reply.body, reply.sent_bytes
     if named(faults, "truncated") is not None:
         body = body[: len(body) * 3 // 5]
     if named(faults, "malformed") is not None:
         middle = len(body) // 2
         body = body[:middle] + b"\x00}{,\xff" + body[middle:]
-    return reply if body is reply.body else replace(reply, body=body)
+    if named(faults, "cut") is not None:
+        sent = len(body) * 3 // 5
+    return replace(reply, body=body, sent_bytes=sent)

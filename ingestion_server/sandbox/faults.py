@@ -76,6 +76,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "bad_row": Kind(Effect.DATA, _BOTH, _SERIES),
     "truncated": Kind(Effect.BYTES, _BOTH, None),
     "malformed": Kind(Effect.BYTES, _BOTH, None),
+    "cut": Kind(Effect.BYTES, _BOTH, None),
     "headers": Kind(Effect.HEADERS, _BOTH, None),
 }
 

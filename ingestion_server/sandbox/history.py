@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,14 @@ from ingestion_server.sandbox.minutes import (
     extended_minutes,
     regular_minutes,
     until,
+)
+from ingestion_server.sandbox.news import (
+    Correction,
+    NewDividend,
+    News,
+    NewsError,
+    also_split,
+    corrected,
 )
 from ingestion_server.sandbox.walk import day_bars, price_decimals
 
@@ -41,19 +50,30 @@ class Dividends:
 class History:
     """Answer for one instrument what was known at any moment."""
 
-    def __init__(self, seed: int, instrument: Instrument, sessions: Sessions) -> None:
-        self.instrument = instrument
+    def __init__(
+        self, seed: int, instrument: Instrument, sessions: Sessions, news: News
+    ) -> None:
+        self.instrument = also_split(instrument, news.splits)
         self.sessions = sessions
         self._seed = (seed, instrument.symbol)
+        splits = self.instrument.splits
         self._split_labels = np.array(
-            [label_ns(split.date) for split in instrument.splits], dtype=np.int64
+            [label_ns(split.date) for split in splits], dtype=np.int64
         )
-        self._ratios = np.array([float(s.ratio) for s in instrument.splits])
+        self._ratios = np.array([float(split.ratio) for split in splits])
         ahead = self._split_product(sessions.labels_ns, len(self._ratios))
-        self._days = day_bars(seed, instrument, sessions, ahead)
-        self._decimals = price_decimals(self._days.close, instrument)
+        # What was traded before a new split stays; what comes after it is worth less.
+        ahead = ahead / math.prod(split.ratio for split in news.splits)
+        self._first_told = day_bars(seed, instrument, sessions, ahead)
+        self._decimals = price_decimals(self._first_told.close, instrument)
         self._dividends = self._invent_dividends()
+        for dividend in news.dividends:
+            self._pay(dividend)
+        self._days = self._first_told
         self._minutes: OrderedDict[tuple[int, bool], Bars] = OrderedDict()
+        self._corrected: dict[int, Bars] = {}
+        for correction in news.corrections:
+            self._correct(correction)
 
     def session_count(self, now_ns: int) -> int:
         """Return how many sessions have opened."""
@@ -110,6 +130,11 @@ class History:
         known = int(np.searchsorted(paid.label_ns, self._today(now_ns), side="right"))
         return Dividends(paid.label_ns[:known], paid.amount[:known], paid.kept[:known])
 
+    @property
+    def dividend_labels(self) -> Int64:
+        """Return all ex-dates, those to come included."""
+        return self._dividends.label_ns
+
     def opens_ns(self, labels_ns: Int64) -> Int64:
         """Return when the sessions of these labels open."""
         index = np.searchsorted(self.sessions.labels_ns, labels_ns)
@@ -123,7 +148,9 @@ class History:
             self._minutes.move_to_end(key)
             return self._minutes[key]
         day = self._day(number)
-        made = regular_minutes(day)
+        made = self._corrected.get(number)
+        if made is None:
+            made = regular_minutes(day)
         if wide:
             before, after = extended_minutes(day)
             made = joined([before, made, after])
@@ -133,7 +160,8 @@ class History:
         return made
 
     def _day(self, number: int) -> Day:
-        days, sessions = self._days, self.sessions
+        # A correction of one minute leaves all others as they were.
+        days, sessions = self._first_told, self.sessions
         return Day(
             seed=self._seed,
             label_ns=int(sessions.labels_ns[number]),
@@ -174,8 +202,48 @@ class History:
         number = number[labels[number] >= label_ns(self.instrument.dividends_since)]
         if not self.instrument.dividend_yield:
             number = number[:0]
-        # On the day of a split the last close counts in the new shares.
-        ahead = self._split_product(labels, len(self._ratios))
-        before = self._days.close[number - 1] / (ahead[number - 1] / ahead[number])
+        before = self._close_before(number)
         amount = np.round(before * (self.instrument.dividend_yield / 4), 4)
         return Dividends(labels[number], amount, 1 - amount / before)
+
+    def _close_before(self, number: Int64) -> Float64:
+        # On the day of a split the last close counts in the new shares.
+        ahead = self._split_product(self.sessions.labels_ns, len(self._ratios))
+        before: Float64 = self._first_told.close[number - 1] / (
+            ahead[number - 1] / ahead[number]
+        )
+        return before
+
+    def _pay(self, dividend: NewDividend) -> None:
+        known = self._dividends
+        number = np.searchsorted(self.sessions.labels_ns, [dividend.label_ns])
+        before = float(self._close_before(number)[0])
+        if dividend.amount >= before:
+            raise NewsError(f"amount must be below the last close, {before:g}")
+        place = int(np.searchsorted(known.label_ns, dividend.label_ns))
+        self._dividends = Dividends(
+            np.insert(known.label_ns, place, dividend.label_ns),
+            np.insert(known.amount, place, dividend.amount),
+            np.insert(known.kept, place, 1 - dividend.amount / before),
+        )
+
+    def _correct(self, correction: Correction) -> None:
+        number = int(np.searchsorted(self.sessions.labels_ns, correction.label_ns))
+        minutes = self._corrected.get(number)
+        if minutes is None:
+            minutes = regular_minutes(self._day(number))
+        minutes = corrected(
+            minutes,
+            correction,
+            zone=self.sessions.zone,
+            volume_unit=self.instrument.volume_unit,
+        )
+        self._corrected[number] = minutes
+        # The day stays the sum of its minutes.
+        self._days = joined(
+            [
+                self._days.at(slice(number)),
+                minutes.grouped(minutes.label_ns),
+                self._days.at(slice(number + 1, None)),
+            ]
+        )

@@ -82,7 +82,7 @@ class _House:
         sessions: SessionSource,
         now_ns: Callable[[], int],
     ) -> None:
-        market = Market(options.seed, sessions)
+        self._market = market = Market(options.seed, sessions)
         self._yahoo = Yahoo(market, options)
         self._desks: Mapping[str, Desk] = {
             ALPHA_VANTAGE: Desk(
@@ -97,16 +97,19 @@ class _House:
         """Answer one request."""
         path = _SLASHES.sub("/", request.path)
         if path.startswith(f"{control.PREFIX}/"):
-            body = await request.read()
+            call = control.ControlCall(
+                request.method, path, await request.read(), self._now_ns()
+            )
             return _response(
-                control.control_reply(request.method, path, body, self._desks)
+                await control.control_reply(call, self._desks, self._market)
             )
         desk = self._desk_of(path)
         if desk is None:
             return _response(Reply(b"Not Found\r\n", 404, TEXT))
-        return _response(
-            await self._vendor_reply(desk, await self._call(request, path))
-        )
+        reply = await self._vendor_reply(desk, await self._call(request, path))
+        if reply.sent_bytes is None:
+            return _response(reply)
+        return await _cut_short(reply, reply.sent_bytes, request)
 
     def _desk_of(self, path: str) -> Desk | None:
         if path == PATH:
@@ -155,7 +158,25 @@ class _House:
 
 def _response(reply: Reply) -> web.Response:
     response = web.Response(body=reply.body, status=reply.status)
+    _add_headers(response, reply)
+    return response
+
+
+async def _cut_short(
+    reply: Reply, sent_bytes: int, request: web.Request
+) -> web.StreamResponse:
+    """Promise the whole body, send a part of it, and close the connection."""
+    response = web.StreamResponse(status=reply.status)
+    _add_headers(response, reply)
+    response.content_length = len(reply.body)
+    await response.prepare(request)
+    await response.write(reply.body[:sent_bytes])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _add_headers(response: web.StreamResponse, reply: Reply) -> None:
     response.headers["Content-Type"] = reply.content_type
     for name, value in reply.headers:
         response.headers.add(name, value)
-    return response

@@ -38,6 +38,8 @@ class Reply:
     status: int = 200
     content_type: str = JSON
     headers: Sequence[tuple[str, str]] = ()
+    sent_bytes: int | None = None
+    """After so many the connection is closed; None = the body is sent whole."""
 
 
 class Vendor(Protocol):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
+from types import TracebackType
 from typing import Any, Final
 
 import grpc
 import grpc.aio
+from google.rpc import status_pb2
 
 from ingestion_server.domain.errors import (
     CallerThrottledError,
@@ -26,19 +28,36 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _RETRY_SECONDS: Final = 0.5
 _STOPPING: Final = "this server is stopping"
 _log: Final = logging.getLogger(__name__)
+_PROCESS: Final = uuid.uuid4().hex[:16]
+"""Half of each request's id; the other half is its number."""
+_numbers: Final = itertools.count(1)
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class _Places:
+    """Count who is inside."""
+
+    __slots__ = ("doing", "most", "taken")
+
+    def __init__(self, most: int, doing: str) -> None:
+        self.most = most
+        self.doing = doing
+        self.taken = 0
 
 
 class Door:
     """Let in so many calls at once, and none while the server stops."""
 
     def __init__(self, most_calls: int, *, most_watchers: int = 64) -> None:
-        self._most_calls = most_calls
-        self._most_watchers = most_watchers
-        self._inside = 0
-        self._watching = 0
+        self._calls = _Places(most_calls, "calls are being answered")
+        self._watchers = _Places(most_watchers, "calls watch")
         self._closed = asyncio.Event()
         self._left = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Return whether nobody is let in any more."""
+        return self._closed.is_set()
 
     def close(self) -> None:
         """Let nobody in any more; who is inside finishes, who watches is sent away."""
@@ -49,33 +68,42 @@ class Door:
         """Wait until the door is closed and nobody is inside."""
         await self._left.wait()
 
-    @asynccontextmanager
-    async def call(self, context: Context) -> AsyncIterator[str]:
-        """Yield the request's id; end the call with a status if it fails."""
-        async with self._answered(context) as request_id:
-            self._check(self._inside, self._most_calls, "calls are being answered")
-            self._inside += 1
-            try:
-                yield request_id
-            finally:
-                self._inside -= 1
-                self._tell_if_left()
+    def call(self, context: Context) -> Visit:
+        """Return what yields the request's id, and ends a call that fails."""
+        return Visit(self, self._calls, context)
 
-    @asynccontextmanager
-    async def watch(self, context: Context) -> AsyncIterator[str]:
+    def watch(self, context: Context) -> Visit:
         """
         Do what ``call`` does for a call that lasts until its caller leaves.
 
         It takes no place of a call, and nobody waits for it once the door is closed:
         it would never leave by itself.
         """
-        async with self._answered(context) as request_id:
-            self._check(self._watching, self._most_watchers, "calls watch")
-            self._watching += 1
-            try:
-                yield request_id
-            finally:
-                self._watching -= 1
+        return Visit(self, self._watchers, context)
+
+    def enter(self, places: _Places) -> None:
+        """
+        Take a place.
+
+        Raises:
+            ServerStoppingError: The door is closed.
+            CallerThrottledError: There is none.
+
+        """
+        if self._closed.is_set():
+            raise ServerStoppingError(_STOPPING)
+        if places.taken >= places.most:
+            raise CallerThrottledError(
+                f"{places.most} {places.doing}, which is the most",
+                limit=places.most,
+                retry_after_seconds=_RETRY_SECONDS,
+            )
+        places.taken += 1
+
+    def leave(self, places: _Places) -> None:
+        """Give a place back."""
+        places.taken -= 1
+        self._tell_if_left()
 
     async def while_open(self, work: Coroutine[Any, Any, None]) -> None:
         """
@@ -97,48 +125,64 @@ class Door:
                 each.cancel()
             await asyncio.gather(task, closed, return_exceptions=True)
 
-    @asynccontextmanager
-    async def _answered(self, context: Context) -> AsyncIterator[str]:
-        request_id = _request_id(context)
+    def _tell_if_left(self) -> None:
+        if self._closed.is_set() and not self._calls.taken:
+            self._left.set()
+
+
+class Visit:
+    """
+    Be one call from its coming to its end, as an async context manager.
+
+    It yields the request's id. A failure within it becomes the status of the call. It
+    is no generator, since every call pays for it.
+    """
+
+    __slots__ = ("_context", "_door", "_places", "_request_id")
+
+    def __init__(self, door: Door, places: _Places, context: Context) -> None:
+        self._door = door
+        self._places = places
+        self._context = context
+        self._request_id = _request_id(context)
+
+    async def __aenter__(self) -> str:
         try:
-            yield request_id
+            self._door.enter(self._places)
         except IngestionError as error:
-            status = status_of(error)
-        except Exception as error:
-            if isinstance(error, grpc.aio.AbortError):
-                raise
-            _log.exception("request %s met a defect", request_id)
-            status = internal(request_id)
-        else:
-            return
+            await self._abort(status_of(error))
+        return self._request_id
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._door.leave(self._places)
+        if isinstance(error, IngestionError):
+            await self._abort(status_of(error))
+        elif isinstance(error, Exception) and not isinstance(
+            error, grpc.aio.AbortError
+        ):
+            _log.exception("request %s met a defect", self._request_id, exc_info=error)
+            await self._abort(internal(self._request_id))
+
+    async def _abort(self, status: status_pb2.Status) -> None:
         trailers = [
             ("grpc-status-details-bin", status.SerializeToString()),
-            ("x-request-id", request_id),
+            ("x-request-id", self._request_id),
         ]
-        if not self._closed.is_set():
+        if not self._door.closed:
             # The vendors were asked as often as is good for them; a client that
             # retries by itself would only cost their quota. Another server may
             # answer once this one stops.
             trailers.append(("grpc-retry-pushback-ms", "-1"))
-        await context.abort(
+        await self._context.abort(
             _STATUS_CODES[status.code],
             status.message,
             trailing_metadata=tuple(trailers),
         )
-
-    def _tell_if_left(self) -> None:
-        if self._closed.is_set() and not self._inside:
-            self._left.set()
-
-    def _check(self, inside: int, most: int, doing: str) -> None:
-        if self._closed.is_set():
-            raise ServerStoppingError(_STOPPING)
-        if inside >= most:
-            raise CallerThrottledError(
-                f"{most} {doing}, which is the most",
-                limit=most,
-                retry_after_seconds=_RETRY_SECONDS,
-            )
 
 
 def _request_id(context: Context) -> str:
@@ -149,4 +193,4 @@ def _request_id(context: Context) -> str:
             and _REQUEST_ID.fullmatch(value)
         ):
             return value
-    return uuid.uuid4().hex
+    return f"{_PROCESS}{next(_numbers):016x}"

@@ -13,7 +13,13 @@ from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.instrument import Instrument, instrument
 from ingestion_server.domain.interval import SECOND_NS, Interval
-from ingestion_server.domain.query import BarQuery, Priority, SourceMode, SourcePolicy
+from ingestion_server.domain.query import (
+    AGREEMENT,
+    BarQuery,
+    Priority,
+    SourceMode,
+    SourcePolicy,
+)
 from ingestion_server.service.moments import nanoseconds
 from ingestion_server.service.vocabulary import (
     ADJUSTMENTS,
@@ -141,7 +147,48 @@ def _policy(request: _Request, wrong: list[Violation]) -> SourcePolicy:
         tuple(policy.providers[:_MOST_PROVIDERS]),
         allow_partial,
         _most_cost(policy, wrong),
+        _max_staleness(policy, wrong),
+        _tolerance(policy, mode, wrong),
     )
+
+
+def _max_staleness(
+    policy: source_policy_pb2.SourcePolicy, wrong: list[Violation]
+) -> float | None:
+    if not policy.HasField("max_staleness"):
+        return None
+    stale = policy.max_staleness
+    seconds = stale.seconds + stale.nanos / SECOND_NS
+    if seconds < 0:
+        wrong.append(
+            Violation(
+                "source_policy.max_staleness",
+                f"{seconds:g} seconds are negative; leave it out to be served nothing "
+                "stale",
+            )
+        )
+        return None
+    return seconds
+
+
+def _tolerance(
+    policy: source_policy_pb2.SourcePolicy, mode: SourceMode, wrong: list[Violation]
+) -> float:
+    if not policy.HasField("tolerance"):
+        return AGREEMENT
+    if mode is not SourceMode.CONSENSUS:
+        wrong.append(
+            Violation("source_policy.tolerance", "is only for mode MODE_CONSENSUS")
+        )
+    elif not 0 <= policy.tolerance < 1:
+        wrong.append(
+            Violation(
+                "source_policy.tolerance",
+                f"{policy.tolerance:g} is not from 0 to below 1; it is relative "
+                "to the larger price",
+            )
+        )
+    return policy.tolerance
 
 
 def _most_cost(

@@ -1,98 +1,137 @@
-"""Answers, from the house to the wire."""
+"""Answers, from the house to the bytes of the wire."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
 
-import numpy as np
+import msgspec
 from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2, provenance_pb2
 
-from ingestion_server.domain.bars import BarSeries, BarState, Column
+from ingestion_server.cache.replies import Reply, Signature
+from ingestion_server.domain.errors import IngestionError
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.result import Attempt, BarResult, Missing, Source
 from ingestion_server.service.moments import duration, timestamp
+from ingestion_server.service.row_encoding import (
+    encoded_columns,
+    encoded_rows,
+    framed,
+)
+from ingestion_server.service.statuses import failure_of
 from ingestion_server.service.vocabulary import (
     ADJUSTMENT_CODES,
     COMPLETENESS_CODES,
     FLAG_CODES,
     INTERVAL_CODES,
     OUTCOME_CODES,
-    STATE_CODES,
 )
 
+Layout: TypeAlias = ingestion_service_pb2.Layout.ValueType
 CHUNK_BARS: Final = 5_000
 _FOREVER_NS: Final = 2**63 - 1
+_SOURCES: Final = ingestion_service_pb2.FetchResponse.SOURCES_FIELD_NUMBER
+_REQUEST_ID: Final = ingestion_service_pb2.FetchResponse.REQUEST_ID_FIELD_NUMBER
+_CACHE_AGE: Final = provenance_pb2.Source.CACHE_AGE_FIELD_NUMBER
 
 
-def response_of(
-    result: BarResult, layout: ingestion_service_pb2.Layout.ValueType, request_id: str
-) -> ingestion_service_pb2.FetchResponse:
-    """Return the whole answer as one message."""
-    return _response(result, slice(0, None), layout, request_id)
+def reply_of(result: BarResult, layout: Layout) -> Reply:
+    """Return what of a ``FetchResponse`` an equal question would be told again."""
+    encoded = _series(result, slice(0, None), layout) + (
+        ingestion_service_pb2.FetchResponse(
+            completeness=COMPLETENESS_CODES[result.completeness],
+            missing=map(_missing, result.missing),
+            attempts=map(_attempt, result.attempts),
+            quality_flags=map(_flag, result.flags),
+        ).SerializeToString()
+    )
+    return Reply(encoded, tuple(map(_signature, result.sources)))
 
 
-def chunks_of(
-    result: BarResult, layout: ingestion_service_pb2.Layout.ValueType, request_id: str
-) -> Iterator[ingestion_service_pb2.FetchResponse]:
+def response_of(reply: Reply, request_id: str, seconds: float = 0.0) -> bytes:
     """
-    Yield the answer in chunks of at most ``CHUNK_BARS`` bars, at least one.
+    Return a reply as a ``FetchResponse``, so many seconds after it was made.
 
-    What is about a stretch of time stands in the chunk of that time; what is about
-    the whole answer stands in the last.
+    Two messages, one after the other, are read as one that has the fields of both.
+    """
+    parts = [reply.encoded]
+    for signature in reply.signatures:
+        source = signature.encoded
+        if signature.age_seconds is not None:
+            age = duration(signature.age_seconds + seconds).SerializeToString()
+            source += framed(_CACHE_AGE, age)
+        parts.append(framed(_SOURCES, source))
+    parts.append(framed(_REQUEST_ID, request_id.encode()))
+    return b"".join(parts)
+
+
+def messages_of(
+    symbol: str, result: BarResult, layout: Layout, request_id: str
+) -> Iterator[bytes]:
+    """
+    Yield an answer as ``FetchBatchResponse``s of ``CHUNK_BARS`` bars at most.
+
+    There is at least one. What is about a stretch of time stands in the chunk of that
+    time; what is about the whole answer stands in the last.
     """
     starts = range(0, max(len(result.series), 1), CHUNK_BARS)
     for first in starts:
-        last = first + CHUNK_BARS >= len(result.series)
-        rows = slice(first, first + CHUNK_BARS)
-        message = _response(result, rows, layout, request_id)
-        if len(starts) > 1:
-            times = result.series.open_time_ns
-            start_ns = int(times[first]) if first else -_FOREVER_NS
-            end_ns = _FOREVER_NS if last else int(times[first + CHUNK_BARS])
-            _narrow(message, result, start_ns, end_ns, last=last)
-        yield message
+        last = first == starts[-1]
+        message = ingestion_service_pb2.FetchBatchResponse(symbol=symbol, last=last)
+        chunk = (
+            _chunk(result, first, layout, request_id)
+            if len(starts) > 1
+            else response_of(reply_of(result, layout), request_id)
+        )
+        yield message.SerializeToString() + framed(
+            ingestion_service_pb2.FetchBatchResponse.CHUNK_FIELD_NUMBER, chunk
+        )
 
 
-def _narrow(
-    message: ingestion_service_pb2.FetchResponse,
-    result: BarResult,
-    start_ns: int,
-    end_ns: int,
-    *,
-    last: bool,
-) -> None:
-    """Keep of the truth what is about ``[start, end)``."""
-    del message.sources[:], message.missing[:], message.quality_flags[:]
-    for source in result.sources:
+def failure_message_of(symbol: str, error: IngestionError) -> bytes:
+    """Return the failure of one symbol as a ``FetchBatchResponse``."""
+    return ingestion_service_pb2.FetchBatchResponse(
+        symbol=symbol, failure=failure_of(error), last=True
+    ).SerializeToString()
+
+
+def _chunk(result: BarResult, first: int, layout: Layout, request_id: str) -> bytes:
+    """Return some of the bars, and of the truth what is about their time."""
+    stop = first + CHUNK_BARS
+    last = stop >= len(result.series)
+    times = result.series.open_time_ns
+    start_ns = int(times[first]) if first else -_FOREVER_NS
+    end_ns = _FOREVER_NS if last else int(times[stop])
+    return _series(result, slice(first, stop), layout) + (
+        ingestion_service_pb2.FetchResponse(
+            completeness=COMPLETENESS_CODES[result.completeness],
+            missing=[
+                _missing(missing)
+                for missing in result.missing
+                if start_ns <= missing.start_ns < end_ns
+            ],
+            sources=map(_source, _between(result.sources, start_ns, end_ns)),
+            attempts=map(_attempt, result.attempts if last else ()),
+            quality_flags=[
+                _flag(flag)
+                for flag in result.flags
+                if (last if flag.time_ns is None else start_ns <= flag.time_ns < end_ns)
+            ],
+            request_id=request_id,
+        ).SerializeToString()
+    )
+
+
+def _between(sources: Iterable[Source], start_ns: int, end_ns: int) -> Iterator[Source]:
+    for source in sources:
         first, stop = max(source.start_ns, start_ns), min(source.end_ns, end_ns)
         if first < stop:
-            narrowed = message.sources.add()
-            narrowed.CopyFrom(_source(source))
-            narrowed.start.CopyFrom(timestamp(first))
-            narrowed.end.CopyFrom(timestamp(stop))
-    message.missing.extend(
-        _missing(missing)
-        for missing in result.missing
-        if start_ns <= missing.start_ns < end_ns
-    )
-    message.quality_flags.extend(
-        _flag(flag)
-        for flag in result.flags
-        if (last if flag.time_ns is None else start_ns <= flag.time_ns < end_ns)
-    )
-    if not last:
-        del message.attempts[:]
+            yield msgspec.structs.replace(source, start_ns=first, end_ns=stop)
 
 
-def _response(
-    result: BarResult,
-    rows: slice,
-    layout: ingestion_service_pb2.Layout.ValueType,
-    request_id: str,
-) -> ingestion_service_pb2.FetchResponse:
-    series = bar_pb2.BarSeries(
+def _series(result: BarResult, rows: slice, layout: Layout) -> bytes:
+    """Return the field ``series`` of a ``FetchResponse``."""
+    head = bar_pb2.BarSeries(
         symbol=result.instrument.symbol,
         interval=INTERVAL_CODES[result.interval],
         adjustment=ADJUSTMENT_CODES[result.adjustment],
@@ -100,75 +139,14 @@ def _response(
         volume_unit=result.volume_unit,
         time_zone=result.zone,
         exchange=result.instrument.exchange,
-    )
+    ).SerializeToString()
     bars, states = result.series.take(rows), result.states[rows]
     if layout == ingestion_service_pb2.LAYOUT_COLUMNS:
-        series.columns.CopyFrom(_columns(bars, states))
+        columns = encoded_columns(bars, states)
+        body = framed(bar_pb2.BarSeries.COLUMNS_FIELD_NUMBER, columns)
     else:
-        series.bars.extend(_rows(bars, states))
-    return ingestion_service_pb2.FetchResponse(
-        series=series,
-        completeness=COMPLETENESS_CODES[result.completeness],
-        missing=map(_missing, result.missing),
-        sources=map(_source, result.sources),
-        attempts=map(_attempt, result.attempts),
-        quality_flags=map(_flag, result.flags),
-        request_id=request_id,
-    )
-
-
-def _rows(
-    series: BarSeries, states: np.typing.NDArray[np.uint8]
-) -> Iterator[bar_pb2.Bar]:
-    codes = {int(state): code for state, code in STATE_CODES.items()}
-    volume = (
-        series.volume if series.volume is not None else np.full(len(series), np.nan)
-    )
-    for time_ns, *values, state in zip(
-        series.open_time_ns.tolist(),
-        series.open.tolist(),
-        series.high.tolist(),
-        series.low.tolist(),
-        series.close.tolist(),
-        volume.tolist(),
-        states.tolist(),
-        strict=True,
-    ):
-        first, high, low, close, traded = (
-            None if math.isnan(value) else value for value in values
-        )
-        yield bar_pb2.Bar(
-            open_time=timestamp(time_ns),
-            open=first,
-            high=high,
-            low=low,
-            close=close,
-            volume=traded,
-            state=codes[state],
-        )
-
-
-def _columns(
-    series: BarSeries, states: np.typing.NDArray[np.uint8]
-) -> bar_pb2.BarColumns:
-    codes = np.zeros(max(BarState) + 1, np.int64)
-    for state, code in STATE_CODES.items():
-        codes[state] = code
-    return bar_pb2.BarColumns(
-        open_time_ns=series.open_time_ns,
-        open=_column(series.open),
-        high=_column(series.high),
-        low=_column(series.low),
-        close=_column(series.close),
-        volume=_column(series.volume),
-        state=codes[states].tolist(),
-    )
-
-
-def _column(values: Column | None) -> Column | list[float]:
-    if values is None or np.isnan(values).all():
-        return []
-    return values
+        body = encoded_rows(bars, states)
+    return framed(ingestion_service_pb2.FetchResponse.SERIES_FIELD_NUMBER, head + body)
 
 
 def _missing(missing: Missing) -> provenance_pb2.MissingInterval:
@@ -177,6 +155,11 @@ def _missing(missing: Missing) -> provenance_pb2.MissingInterval:
         end=timestamp(missing.end_ns),
         reason=missing.reason,
     )
+
+
+def _signature(source: Source) -> Signature:
+    ageless = msgspec.structs.replace(source, cache_age_seconds=None)
+    return Signature(_source(ageless).SerializeToString(), source.cache_age_seconds)
 
 
 def _source(source: Source) -> provenance_pb2.Source:
@@ -202,6 +185,8 @@ def _attempt(attempt: Attempt) -> provenance_pb2.Attempt:
         latency=duration(attempt.latency_seconds),
         cost_usd=float(attempt.cost_usd),
         calls=attempt.calls,
+        hedge=attempt.hedge,
+        shared=attempt.shared,
     )
 
 

@@ -1,88 +1,134 @@
-"""IngestionService: translate, and delegate."""
+"""
+IngestionService: translate, and delegate.
+
+Requests come and answers leave as bytes, since most of them were here before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar
 
-from marketdata.ingestion.v1 import ingestion_service_pb2, ingestion_service_pb2_grpc
-from typing_extensions import override
+from google.protobuf.message import DecodeError
+from marketdata.ingestion.v1 import ingestion_service_pb2
 
-from ingestion_server.domain.errors import IngestionError
+from ingestion_server.cache.replies import EncodedReplies
+from ingestion_server.domain.errors import (
+    IngestionError,
+    InvalidQueryError,
+    Violation,
+)
 from ingestion_server.ingest.batch import fetch_all
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.service.admission import Context, Door
+from ingestion_server.service.deadlines import seconds_to_answer
 from ingestion_server.service.decoding import batch_of, query_of
-from ingestion_server.service.encoding import chunks_of, response_of
-from ingestion_server.service.statuses import failure_of
+from ingestion_server.service.encoding import (
+    failure_message_of,
+    messages_of,
+    reply_of,
+    response_of,
+)
 
 MOST_FETCH_BARS: Final = 50_000
 """More rows do not fit the 4 MB that clients accept by default."""
 _FETCH_SECONDS: Final = 30.0
 _BATCH_SECONDS: Final = 600.0
-_RESERVE_SECONDS: Final = 0.02
-_RESERVE_SHARE: Final = 0.05
+_Request = TypeVar(
+    "_Request",
+    ingestion_service_pb2.FetchRequest,
+    ingestion_service_pb2.FetchBatchRequest,
+)
 
 
-class IngestionServicer(ingestion_service_pb2_grpc.IngestionServiceServicer):
+class IngestionServicer:
     """Answer the RPCs of IngestionService."""
 
-    def __init__(self, fetcher: Fetcher, door: Door, *, symbols_at_once: int) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        door: Door,
+        *,
+        symbols_at_once: int,
+        replies: EncodedReplies | None = None,
+    ) -> None:
+        """
+        Answer from the rooms below.
+
+        Args:
+            fetcher: finds the bars.
+            door: lets calls in.
+            symbols_at_once: how many symbols of a batch are asked for together.
+            replies: what was answered before; None = each answer is made anew.
+
+        """
         self._fetcher = fetcher
         self._door = door
         self._symbols_at_once = symbols_at_once
+        self._replies = replies
 
-    @override
-    async def Fetch(
-        self, request: ingestion_service_pb2.FetchRequest, context: Context
-    ) -> ingestion_service_pb2.FetchResponse:
-        """Answer with the bars of one instrument."""
+    async def fetch(self, question: bytes, context: Context) -> bytes:
+        """Answer ``Fetch`` with the bars of one instrument."""
         async with self._door.call(context) as request_id:
+            replies = self._replies
+            known = None if replies is None else replies.find(question)
+            if known is not None:
+                return response_of(known[0], request_id, known[1])
+            generation = 0 if replies is None else replies.generation
+            request = _read(ingestion_service_pb2.FetchRequest, question)
             result = await self._fetcher.fetch(
                 query_of(request),
-                budget_seconds=_budget(context, _FETCH_SECONDS),
+                budget_seconds=seconds_to_answer(context, _FETCH_SECONDS),
                 most_bars=MOST_FETCH_BARS,
             )
-            return response_of(result, request.layout, request_id)
-        raise AssertionError
+            reply = reply_of(result, request.layout)
+            if replies is not None:
+                replies.keep(
+                    question,
+                    reply,
+                    good_for_seconds=result.good_for_seconds,
+                    generation=generation,
+                )
+            return response_of(reply, request_id)
 
-    @override
-    async def FetchBatch(
-        self, request: ingestion_service_pb2.FetchBatchRequest, context: Context
-    ) -> AsyncIterator[ingestion_service_pb2.FetchBatchResponse]:
-        """Answer with the bars of many instruments, each as it is ready."""
+    async def fetch_batch(
+        self, question: bytes, context: Context
+    ) -> AsyncIterator[bytes]:
+        """Answer ``FetchBatch`` with the bars of many, each as it is ready."""
         async with self._door.call(context) as request_id:
+            request = _read(ingestion_service_pb2.FetchBatchRequest, question)
             symbols, queries = batch_of(request)
             answers = fetch_all(
                 self._fetcher,
                 queries,
-                budget_seconds=_budget(context, _BATCH_SECONDS),
+                budget_seconds=seconds_to_answer(context, _BATCH_SECONDS),
                 at_once=self._symbols_at_once,
             )
             async with aclosing(answers):
                 async for index, result in answers:
                     symbol = symbols[index]
                     if isinstance(result, IngestionError):
-                        yield ingestion_service_pb2.FetchBatchResponse(
-                            symbol=symbol, failure=failure_of(result), last=True
-                        )
+                        yield failure_message_of(symbol, result)
                         continue
-                    chunks = list(chunks_of(result, request.layout, request_id))
-                    for number, chunk in enumerate(chunks, start=1):
-                        yield ingestion_service_pb2.FetchBatchResponse(
-                            symbol=symbol, chunk=chunk, last=number == len(chunks)
-                        )
+                    for message in messages_of(
+                        symbol, result, request.layout, request_id
+                    ):
+                        yield message
 
 
-def _budget(context: Context, default_seconds: float) -> float:
+def _read(kind: type[_Request], question: bytes) -> _Request:
     """
-    Return the time to answer in.
+    Return a request.
 
-    A little less than the caller gave: at the deadline itself the caller gives up,
-    and what we would have told is lost.
+    Raises:
+        InvalidQueryError: These bytes are none.
+
     """
-    remaining = context.time_remaining()
-    if remaining is None:
-        return default_seconds
-    return max(remaining - max(_RESERVE_SECONDS, remaining * _RESERVE_SHARE), 0.0)
+    request = kind()
+    try:
+        request.ParseFromString(question)
+    except DecodeError as error:
+        wrong = Violation("request", f"is no {kind.DESCRIPTOR.name} of this contract")
+        raise InvalidQueryError([wrong]) from error
+    return request

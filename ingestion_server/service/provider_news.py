@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from marketdata.ingestion.v1 import provider_pb2, provider_service_pb2
+from marketdata.ingestion.v1 import cache_pb2, provider_pb2, provider_service_pb2
 
+from ingestion_server.ports.caching import CacheUse
 from ingestion_server.ports.routing import Event, ProviderReport
+from ingestion_server.service.cache_encoding import cache_of
 from ingestion_server.service.moments import timestamp
 from ingestion_server.service.news import Known, steady_moments
 from ingestion_server.service.provider_encoding import event_of, provider_of
@@ -23,23 +25,42 @@ class Told:
         """Name the vendors that the watcher wants to hear of."""
         self._wanted = wanted
         self._providers = Known(_key, _steady)
+        # There is but one.
+        self._cache = Known(lambda _: "", _steady_cache)
 
     def news(
-        self, reports: Iterable[ProviderReport], events: Sequence[Event], as_of_ns: int
+        self,
+        reports: Iterable[ProviderReport],
+        cache: CacheUse,
+        events: Sequence[Event],
+        as_of_ns: int,
     ) -> provider_service_pb2.WatchProvidersResponse:
-        """Return what has changed, the first time everything, and events."""
-        providers = [
-            provider_of(report) for report in reports if report.name in self._wanted
-        ]
+        """
+        Return what has changed, the first time everything, and events.
+
+        The cache is told whole with whatever is told; alone only if it has changed.
+        """
+        providers = self._providers.news(
+            [provider_of(report) for report in reports if report.name in self._wanted]
+        )
+        use = cache_of(cache)
+        tells = bool(self._cache.news([use]) or providers or events)
         return provider_service_pb2.WatchProvidersResponse(
-            providers=self._providers.news(providers),
+            providers=providers,
             events=map(event_of, events),
             as_of=timestamp(as_of_ns),
+            cache=use if tells else None,
         )
 
 
 def _key(provider: provider_pb2.Provider) -> str:
     return provider.name
+
+
+def _steady_cache(cache: cache_pb2.CacheUse, known: cache_pb2.CacheUse) -> None:
+    # An age grows while nothing happens.
+    if cache.HasField("oldest_forming") and known.HasField("oldest_forming"):
+        cache.oldest_forming.CopyFrom(known.oldest_forming)
 
 
 def _steady(provider: provider_pb2.Provider, known: provider_pb2.Provider) -> None:

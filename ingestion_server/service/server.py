@@ -14,17 +14,18 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
-    ingestion_service_pb2_grpc,
     provider_service_pb2,
     provider_service_pb2_grpc,
     quota_service_pb2,
     quota_service_pb2_grpc,
 )
 
+from ingestion_server.service.ingestion import IngestionServicer
+
 _LARGEST_REQUEST: Final = 1 << 20
 _LARGEST_RESPONSE: Final = 64 << 20
 Servicer = (
-    ingestion_service_pb2_grpc.IngestionServiceServicer
+    IngestionServicer
     | quota_service_pb2_grpc.QuotaServiceServicer
     | provider_service_pb2_grpc.ProviderServiceServicer
 )
@@ -106,11 +107,20 @@ def bound_server(
 def _added(servicer: Servicer, server: grpc.aio.Server) -> str:
     """Let a service be served, and return its full name."""
     match servicer:
-        case ingestion_service_pb2_grpc.IngestionServiceServicer():
-            ingestion_service_pb2_grpc.add_IngestionServiceServicer_to_server(
-                servicer, server
-            )
+        case IngestionServicer():
             file, name = ingestion_service_pb2.DESCRIPTOR, "IngestionService"
+            # Not the generated way, which reads and writes a message each time:
+            # this servicer takes and gives bytes.
+            handler = grpc.method_handlers_generic_handler(
+                file.services_by_name[name].full_name,
+                {
+                    "Fetch": grpc.unary_unary_rpc_method_handler(servicer.fetch),
+                    "FetchBatch": grpc.unary_stream_rpc_method_handler(
+                        servicer.fetch_batch
+                    ),
+                },
+            )
+            server.add_generic_rpc_handlers((handler,))
         case quota_service_pb2_grpc.QuotaServiceServicer():
             quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(servicer, server)
             file, name = quota_service_pb2.DESCRIPTOR, "QuotaService"

@@ -73,6 +73,7 @@ PRIORITIES: Final = {
 STATE_CODES: Final = {
     BarState.FINAL: bar_pb2.BAR_STATE_FINAL,
     BarState.PARTIAL: bar_pb2.BAR_STATE_PARTIAL,
+    BarState.REVISED: bar_pb2.BAR_STATE_REVISED,
 }
 COMPLETENESS_CODES: Final = {
     Completeness.COMPLETE: provenance_pb2.COMPLETENESS_COMPLETE,
@@ -84,6 +85,7 @@ OUTCOME_CODES: Final = {
     Outcome.NO_DATA: provenance_pb2.ATTEMPT_OUTCOME_NO_DATA,
     Outcome.FAILED: provenance_pb2.ATTEMPT_OUTCOME_FAILED,
     Outcome.SKIPPED: provenance_pb2.ATTEMPT_OUTCOME_SKIPPED,
+    Outcome.OVERTAKEN: provenance_pb2.ATTEMPT_OUTCOME_OVERTAKEN,
 }
 FLAG_CODES: Final = {
     FlagKind.ROW_QUARANTINED: provenance_pb2.QUALITY_FLAG_KIND_ROW_QUARANTINED,
@@ -93,6 +95,9 @@ FLAG_CODES: Final = {
     FlagKind.DERIVED: provenance_pb2.QUALITY_FLAG_KIND_DERIVED,
     FlagKind.FLAGS_OMITTED: provenance_pb2.QUALITY_FLAG_KIND_FLAGS_OMITTED,
     FlagKind.LABEL_ASSUMED: provenance_pb2.QUALITY_FLAG_KIND_LABEL_ASSUMED,
+    FlagKind.STALE: provenance_pb2.QUALITY_FLAG_KIND_STALE,
+    FlagKind.DISAGREEMENT: provenance_pb2.QUALITY_FLAG_KIND_DISAGREEMENT,
+    FlagKind.UNCONFIRMED: provenance_pb2.QUALITY_FLAG_KIND_UNCONFIRMED,
 }
 LANES: Final = {
     ingestion_service_pb2.PRIORITY_UNSPECIFIED: Lane.BATCH,

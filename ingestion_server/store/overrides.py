@@ -7,6 +7,7 @@ the old or the new, and never half of one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -53,9 +54,13 @@ class FileOverrides(Overrides):
             ) from error
 
     @override
-    def save(self, overrides: Mapping[str, Override]) -> None:
+    async def save(self, overrides: Mapping[str, Override]) -> None:
         """Keep what was changed instead of what was kept before."""
         document = msgspec.json.encode(_Document(dict(overrides)))
+        # A disk may take its time, and everybody else's with it.
+        await asyncio.to_thread(self._write, document)
+
+    def _write(self, document: bytes) -> None:
         new = self._path.with_name(f"{FILE_NAME}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,5 +87,5 @@ class NoOverrides(Overrides):
         return {}
 
     @override
-    def save(self, overrides: Mapping[str, Override]) -> None:
+    async def save(self, overrides: Mapping[str, Override]) -> None:
         """Keep nothing."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace, TracebackType
 from typing import Final, Self, final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import aiohttp
 import msgspec
@@ -136,11 +136,12 @@ class AiohttpTransport:
         trip.left = False
         if self._session is None:
             raise RuntimeError("the transport is not open")
-        host = hops.checked(request, self._own(request)).hostname or ""
+        address = hops.checked(request, self._own(request))
+        host = address.hostname or ""
         scope = asyncio.timeout(timeout_seconds)
         try:
             async with scope:
-                response = await self._follow(request, self._session, trip)
+                response = await self._follow(request, address, self._session, trip)
         except failures.CAUGHT as error:
             cause = failures.chained(error)
             if isinstance(error, TimeoutError) and scope.expired():
@@ -155,12 +156,16 @@ class AiohttpTransport:
         return response
 
     async def _follow(
-        self, request: HttpRequest, session: aiohttp.ClientSession, trip: Trip
+        self,
+        request: HttpRequest,
+        address: SplitResult,
+        session: aiohttp.ClientSession,
+        trip: Trip,
     ) -> HttpResponse:
         """Make one hop after the other, until one answers."""
         hop, cookies = request, list[str]()
         for _ in range(self._limits.redirects + 1):
-            url, headers, body = self._prepared(hop)
+            url, headers, body = self._prepared(hop, address)
             async with session.request(
                 hop.method,
                 url,
@@ -180,27 +185,32 @@ class AiohttpTransport:
                         sandbox=self._sandbox,
                     )
                 if further is None:
-                    return await self._read(hop, reply, cookies)
-            hop = further
+                    return await self._read(hop, address, reply, cookies)
+            hop, address = further, hops.checked(further, self._own(further))
         raise MalformedPayloadError(
             f"{request.provider} redirected more than {self._limits.redirects} times",
             provider=request.provider,
         )
 
-    def _prepared(self, hop: HttpRequest) -> tuple[URL, list[tuple[str, str]], bytes]:
+    def _prepared(
+        self, hop: HttpRequest, address: SplitResult
+    ) -> tuple[URL, list[tuple[str, str]], bytes]:
         """Return what goes over the wire: url, headers and body."""
-        parts = hops.checked(hop, self._own(hop))
         headers = list(hop.headers)
         if self._sandbox is not None:
-            headers.append(("Host", parts.netloc))
+            headers.append(("Host", address.netloc))
         if hop.form and not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", _FORM))
         # As it is: vendors do not take every spelling of ``^``, ``=`` and ``|``.
-        url = URL(hops.on_the_wire(parts, self._sandbox), encoded=True)
+        url = URL(hops.on_the_wire(address, self._sandbox), encoded=True)
         return url, headers, urlencode(hop.form).encode()
 
     async def _read(
-        self, hop: HttpRequest, reply: aiohttp.ClientResponse, cookies: list[str]
+        self,
+        hop: HttpRequest,
+        address: SplitResult,
+        reply: aiohttp.ClientResponse,
+        cookies: list[str],
     ) -> HttpResponse:
         chunks, size = list[bytes](), 0
         async for chunk in reply.content.iter_any():
@@ -225,7 +235,7 @@ class AiohttpTransport:
             body=self._redactor.body(b"".join(chunks)),
             headers={name: blank(value) for name, value in headers.items()},
             received_at_ns=received_at_ns,
-            url=blank(hop.full_url),
+            url=blank(address.geturl()),
         )
 
     def _own(self, request: HttpRequest) -> frozenset[str]:

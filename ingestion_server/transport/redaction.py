@@ -75,8 +75,9 @@ class Redactor:
         for _, needle in self._literals():
             if needle in body:
                 body = body.replace(needle, BLANK.encode())
-        # Looking for a fixed string is many times faster than the pattern.
-        if any(mark in body for mark in self._marks):
+        # Looking for a fixed string is many times faster than the pattern, and for the
+        # one byte that is in all of them many times faster again.
+        if b"=" in body and any(mark in body for mark in self._marks):
             body = self._in_bytes.sub(rb"\1=" + BLANK.encode(), body)
         return body
 

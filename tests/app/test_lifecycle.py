@@ -77,6 +77,45 @@ async def test_the_page_of_metrics_tells_of_the_breakers_of_vendors_that_were_as
     assert f'ingestion_breaker_moves_total{{{labels},to="open"}} 0.0\n' in page
 
 
+async def test_errors_that_nobody_waits_for_are_counted_while_it_serves(
+    settings: Settings,
+) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    async with (
+        lifecycle.served(settings, Mode(sandbox=True), lambda _: None) as addresses,
+        aiohttp.ClientSession() as session,
+    ):
+        loop.call_exception_handler({"message": "a task failed unheard"})
+        async with session.get(f"http://{addresses.http}/metrics") as reply:
+            page = await reply.text()
+
+    assert "ingestion_unhandled_task_errors_total 1.0\n" in page
+    assert 'ingestion_event_loop_lag_seconds_bucket{le="0.1"}' in page
+    assert loop.get_exception_handler() is before
+
+
+async def test_a_vendor_that_nobody_asks_is_asked_while_it_serves(
+    settings: Settings,
+) -> None:
+    registry = settings.registry.model_copy(update={"probe_seconds": 0.05})
+    told = settings.model_copy(update={"registry": registry})
+    probed = 'probes_total{kind="bars:equity",outcome="answered",provider="yahoo"} '
+    async with (
+        asyncio.timeout(30),
+        lifecycle.served(told, Mode(sandbox=True), lambda _: None) as addresses,
+        Client(addresses.grpc, timeout_seconds=30) as client,
+        aiohttp.ClientSession() as session,
+    ):
+        await client.fetch("AAPL", limit=3, providers=["yahoo"])
+        page = ""
+        while probed not in page:
+            async with session.get(f"http://{addresses.http}/metrics") as reply:
+                page = await reply.text()
+
+    assert f"{probed}0.0" not in page
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_it_and_what_is_done_meanwhile(
     settings: Settings, number: signal.Signals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -232,6 +233,21 @@ async def test_a_recording_is_metered_by_nobody(
     assert (use.plan, limits(use)) == ("recorded", [])
     assert use.spend.price_per_unit_usd == 0
     assert not is_kept(state)
+
+
+async def test_nobody_is_probed_while_recordings_answer(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    keep_chart(tmp_path, "one", FIRST_WEEK, 1.0)
+
+    async with (
+        asyncio.timeout(10),
+        joined(chosen(environ), Mode(replay=tmp_path)) as house,
+    ):
+        # It would go on for ever if there were anything to do.
+        await house.prober.run()
+
+    assert not house.prober.counts
 
 
 async def test_keys_are_told_apart_by_what_does_not_tell_them(

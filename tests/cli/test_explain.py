@@ -49,7 +49,8 @@ def test_every_option_reaches_the_server(explain: Run, server: FakeServer) -> No
         *["--limit", "5"],
         *["--adjustment", "raw", "--session", "extended", "--exchange", "XLON"],
         *["--asset-class", "equity", "-p", "yahoo", "-p", "finnhub", "--no-partial"],
-        *["--max-cost", "0.05"],
+        *["--max-cost", "0.05", "--consensus", "--tolerance", "0.01"],
+        *["--max-staleness", "30"],
     )
 
     assert (result.exit_code, result.stderr) == (0, "")
@@ -66,7 +67,9 @@ def test_every_option_reaches_the_server(explain: Run, server: FakeServer) -> No
                 exchange="XLON",
                 asset_class="equity",
                 providers=["yahoo", "finnhub"],
-                mode="ordered",
+                mode="consensus",
+                tolerance=0.01,
+                max_staleness_seconds=30.0,
                 allow_partial=False,
                 max_cost_usd=0.05,
             ),
@@ -113,6 +116,16 @@ def test_a_wrong_option_is_told_without_asking_the_server(
 
     assert result.exit_code == 2
     assert "start 'soon' is no ISO date" in result.stderr
+    assert server.providers.requests == []
+
+
+def test_a_tolerance_without_a_comparison_is_refused(
+    explain: Run, server: FakeServer
+) -> None:
+    result = explain("--tolerance", "0.01")
+
+    assert result.exit_code == 2
+    assert "--tolerance is only for --consensus" in result.stderr
     assert server.providers.requests == []
 
 

@@ -20,7 +20,8 @@ def test_every_option_reaches_the_server(fetch: Run, server: FakeServer) -> None
         *["--limit", "5"],
         *["--adjustment", "raw", "--session", "extended", "--exchange", "XLON"],
         *["--asset-class", "equity", "-p", "yahoo", "-p", "finnhub", "--no-partial"],
-        *["--max-cost", "0.05"],
+        *["--max-cost", "0.05", "--consensus", "--tolerance", "0.01"],
+        *["--max-staleness", "30"],
     )
 
     assert result.exit_code == 0
@@ -37,7 +38,9 @@ def test_every_option_reaches_the_server(fetch: Run, server: FakeServer) -> None
                 exchange="XLON",
                 asset_class="equity",
                 providers=["yahoo", "finnhub"],
-                mode="ordered",
+                mode="consensus",
+                tolerance=0.01,
+                max_staleness_seconds=30.0,
                 allow_partial=False,
                 max_cost_usd=0.05,
             ),
@@ -51,6 +54,15 @@ def test_one_provider_is_pinned(fetch: Run, server: FakeServer) -> None:
     (request,) = server.service.requests
     assert isinstance(request, ingestion_service_pb2.FetchRequest)
     assert request.source_policy.mode == source_policy_pb2.SourcePolicy.MODE_PINNED
+
+
+def test_several_providers_are_asked_in_order(fetch: Run, server: FakeServer) -> None:
+    fetch("-p", "yahoo", "-p", "finnhub")
+
+    (request,) = server.service.requests
+    assert request == fetch_request(
+        "AAPL", Query(providers=["yahoo", "finnhub"], mode="ordered")
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,6 +92,10 @@ def test_the_choices_are_the_client_s(option: str, words: dict[str, int]) -> Non
         (["--limit", "-1"], "--limit"),
         (["--timeout", "0"], "--timeout"),
         (["--max-cost", "-1"], "--max-cost"),
+        (["--max-staleness", "-1"], "--max-staleness"),
+        (["--max-staleness", "inf"], "max_staleness_seconds inf is no length of time"),
+        (["--tolerance", "0.01"], "--tolerance is only for --consensus"),
+        (["--consensus", "--tolerance", "-1"], "--tolerance"),
     ],
 )
 def test_wrong_usage_is_told_without_asking_the_server(

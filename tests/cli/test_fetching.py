@@ -12,7 +12,11 @@ import threading
 import grpc
 import pytest
 from google.protobuf import json_format
-from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2
+from marketdata.ingestion.v1 import (
+    bar_pb2,
+    ingestion_service_pb2,
+    provenance_pb2,
+)
 
 from tests.cli.conftest import Run
 from tests.cli.test_main import COMMAND
@@ -77,6 +81,19 @@ def test_csv_has_a_line_per_bar(fetch: Run, server: FakeServer) -> None:
         "2025-01-07,101.5,103.25,100,102.5,,final,yahoo",
         "2025-01-08,102.5,104.25,101,103.5,0.1,partial,yahoo",
     ]
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_doubts_are_told_beside_the_data(
+    fetch: Run, server: FakeServer, form: str
+) -> None:
+    told = answer()
+    told.quality_flags.add(
+        kind=provenance_pb2.QUALITY_FLAG_KIND_DISAGREEMENT, detail="[1] or [2]"
+    )
+    server.service.answers = [told]
+
+    assert fetch("--consensus", form).stderr == "DISAGREEMENT: [1] or [2]\n"
 
 
 def test_csv_of_intraday_bars_has_full_times(fetch: Run, server: FakeServer) -> None:

@@ -7,7 +7,7 @@ import io
 from datetime import timedelta
 
 import pytest
-from marketdata.ingestion.v1 import provider_pb2, provider_service_pb2
+from marketdata.ingestion.v1 import cache_pb2, provider_pb2, provider_service_pb2
 from rich.console import Console
 
 from ingestion_server.cli import provider_table
@@ -20,6 +20,7 @@ from ingestion_server.client.providers import (
 from tests.client.telling import FIRST, stamp
 from tests.client.vendors import (
     breaker,
+    cache,
     event,
     health,
     provider,
@@ -206,6 +207,62 @@ def test_what_happened_and_a_server_that_is_gone_are_told_last() -> None:
 
     assert text.splitlines()[-3:] == ["a", "b", "gone"]
     assert "Providers at 2025-01-06 00:00:00 UTC" in text
+
+
+def cached(told: cache_pb2.CacheUse | None, width: int = 110) -> list[str]:
+    """Print what stands below the vendors."""
+    file = io.StringIO()
+    listed = provider_service_pb2.ListProvidersResponse(
+        providers=[retired()], as_of=stamp(FIRST), cache=told
+    )
+    Console(file=file, width=width).print(
+        provider_table.drawn(providers_from(listed), Frame(width=width))
+    )
+    below = file.getvalue().partition("iex retired since")[2].splitlines()
+    return [line.rstrip() for line in below[1:]]
+
+
+def test_what_is_kept_of_answers_stands_below() -> None:
+    asked, held = cached(cache())
+
+    assert asked == (
+        "Cache hit ratio 75%: 1,500 hits, 200 partial, 300 misses; 5 shared, 7 stale"
+    )
+    assert held == (
+        "Cache 12.3 MiB of 64 MiB in memory: 42 series, 8 evicted; "
+        "4 KiB of 256 MiB in the file"
+    )
+
+
+def test_a_cache_without_a_question_has_no_ratio_and_one_without_a_file_says_so() -> (
+    None
+):
+    fresh = cache_pb2.CacheUse(enabled=True, bytes=999, limit_bytes=2**30)
+
+    assert cached(fresh) == [
+        "Cache hit ratio -: 0 hits, 0 partial, 0 misses; 0 shared, 0 stale",
+        "Cache 999 B of 1 GiB in memory: 0 series, 0 evicted; no file",
+    ]
+
+
+def test_what_keeps_answers_from_the_file_is_told() -> None:
+    lines = cached(cache(file_problem="[the disk]\nis full"))
+
+    assert lines[-1] == "Cache cannot be kept in the file: [the disk] is full"
+
+
+def test_a_cache_that_is_switched_off_is_told_in_a_word() -> None:
+    assert cached(cache_pb2.CacheUse()) == ["Cache off"]
+
+
+def test_a_server_that_tells_of_no_cache_has_no_line() -> None:
+    assert cached(None) == []
+
+
+def test_80_columns_hold_what_is_told_of_a_cache() -> None:
+    busy = cache(hits=10**9, misses=10**9, shared=10**9, file_problem="x " * 99)
+
+    assert max(map(len, cached(busy, width=80))) <= 80
 
 
 def test_an_event_is_told_in_a_line() -> None:

@@ -7,12 +7,25 @@ from datetime import timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2
+from marketdata.ingestion.v1 import (
+    bar_pb2,
+    ingestion_service_pb2,
+    provenance_pb2,
+)
 from rich.console import Console
 
 from ingestion_server.cli import render
 from ingestion_server.client.bars import decoded
-from tests.client.fakes import FIRST, answer, attempt, columns, partial_answer, source
+from tests.client.fakes import (
+    DAY,
+    FIRST,
+    answer,
+    attempt,
+    columns,
+    partial_answer,
+    source,
+    stamp,
+)
 
 
 def shown(
@@ -22,6 +35,23 @@ def shown(
     file = io.StringIO()
     render.show(Console(file=file, width=width), decoded([told]), **more)
     return file.getvalue()
+
+
+def doubtful() -> ingestion_service_pb2.FetchResponse:
+    """Make an answer that is old, and of which two vendors do not agree."""
+    told = answer(completeness=provenance_pb2.COMPLETENESS_DEGRADED)
+    for kind, day, detail in (
+        ("STALE", None, "bars are 20 min old"),
+        ("DISAGREEMENT", 0, "close 1 of yahoo, 2 of alpha_vantage"),
+        ("DISAGREEMENT", 1, "close 3 of yahoo, 4 of alpha_vantage"),
+        ("UNCONFIRMED", 2, "alpha_vantage has no bar"),
+    ):
+        told.quality_flags.add(
+            kind=provenance_pb2.QualityFlagKind.Value(f"QUALITY_FLAG_KIND_{kind}"),
+            time=None if day is None else stamp(FIRST + day * DAY),
+            detail=detail,
+        )
+    return told
 
 
 @pytest.mark.parametrize(
@@ -86,6 +116,62 @@ def test_what_is_cached_and_derived_is_told() -> None:
 
     assert " cached 5 min ago; from 30m " in text
     assert " delay 15 min; cached; derived " in text
+
+
+def test_who_was_overtaken_and_what_was_shared_is_told() -> None:
+    slow, fast = attempt(), attempt()
+    slow.outcome = provenance_pb2.ATTEMPT_OUTCOME_OVERTAKEN
+    slow.shared = True
+    fast.provider = "yahoo"
+    fast.outcome = provenance_pb2.ATTEMPT_OUTCOME_SERVED
+    fast.hedge = True
+
+    text = shown(answer(attempts=[slow, fast]))
+
+    overtaken, served = (
+        next(line.rstrip() for line in text.splitlines() if word in line)
+        for word in ("OVERTAKEN", "SERVED")
+    )
+    assert overtaken.endswith("$0.01   with another request's calls")
+    assert served.endswith("$0.01   hedge: asked beside a slow one")
+
+
+def test_an_attempt_may_be_a_hedge_and_shared_at_once() -> None:
+    tried = attempt()
+    tried.hedge = tried.shared = True
+
+    text = shown(answer(attempts=[tried]), width=200)
+
+    assert "hedge: asked beside a slow one; with another request's calls" in text
+
+
+def test_bars_that_were_corrected_are_marked_and_counted() -> None:
+    text = shown(answer(columns(3, state=[3, 3, 1])))
+
+    assert "COMPLETE · 3 bars · 2 revised · request r-1" in text
+    assert text.count(" revised ") == 3
+
+
+def test_what_casts_doubt_on_bars_is_told_by_kind() -> None:
+    text = shown(doubtful())
+
+    for line in (
+        "STALE          all          bars are 20 min old",
+        "DISAGREEMENT   2025-01-06   close 1 of yahoo, 2 of alpha_vantage",
+        "UNCONFIRMED    2025-01-08   alpha_vantage has no bar",
+    ):
+        assert line in text
+
+
+def test_doubts_are_told_in_a_line_each_with_how_many_more_there_are() -> None:
+    lines = [line.plain for line in render.doubts(decoded([doubtful()]))]
+
+    assert lines == [
+        "STALE: bars are 20 min old",
+        "DISAGREEMENT 2025-01-06: close 1 of yahoo, 2 of alpha_vantage (and 1 more)",
+        "UNCONFIRMED 2025-01-08: alpha_vantage has no bar",
+    ]
+    assert render.doubts(decoded([partial_answer()])) == []
 
 
 def test_columns_that_nothing_fills_are_left_out() -> None:

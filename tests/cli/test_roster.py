@@ -13,7 +13,7 @@ from ingestion_server.cli import watching
 from tests.cli.conftest import Run
 from tests.client.fakes import FakeServer
 from tests.client.telling import Refusal
-from tests.client.vendors import event, provider_changes, providers
+from tests.client.vendors import cache, event, provider_changes, providers
 
 STOPPING = Refusal(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")
 DEFECT = Refusal(grpc.StatusCode.INTERNAL, "INTERNAL", "[oops]")
@@ -42,6 +42,25 @@ def test_json_is_the_answer_of_the_contract(roster: Run) -> None:
     told = json_format.Parse(shown.stdout, provider_service_pb2.ListProvidersResponse())
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert told == providers()
+
+
+def test_people_see_what_is_kept_of_answers(roster: Run) -> None:
+    for arguments in ((), ("-p", "iex")):
+        assert "Cache hit ratio 75%: 1,500 hits" in roster(*arguments).stdout
+
+
+def test_a_watch_shows_what_is_kept_as_it_was_told_last(
+    roster: Run, server: FakeServer
+) -> None:
+    server.providers.streams = [
+        [provider_changes(20), provider_changes(30, cache=cache(hits=1_501)), DEFECT]
+    ]
+
+    shown = roster("--watch")
+
+    first, second = shown.stdout.split("Providers at ")[1:]
+    assert "1,500 hits" in first
+    assert "1,501 hits" in second
 
 
 def test_json_has_only_the_vendors_that_are_named(roster: Run) -> None:

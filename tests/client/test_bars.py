@@ -9,7 +9,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from google.protobuf import json_format
-from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2
+from marketdata.ingestion.v1 import (
+    bar_pb2,
+    ingestion_service_pb2,
+    provenance_pb2,
+)
 
 from ingestion_server.client import (
     Attempt,
@@ -83,12 +87,49 @@ def test_the_truth_is_told() -> None:
             latency=timedelta(milliseconds=120),
             cost_usd=0.01,
             calls=2,
+            hedge=False,
+            shared=False,
         ),
     )
     assert bars.quality_flags == (
         QualityFlag("ROW_QUARANTINED", FIRST, "high below low"),
         QualityFlag("DERIVED", None, "from 30m"),
     )
+
+
+def test_what_came_of_the_cache_and_of_others_calls_is_told() -> None:
+    kept = source()
+    kept.from_cache = True
+    kept.cache_age.FromTimedelta(timedelta(seconds=90))
+    tried = provenance_pb2.Attempt(
+        provider="yahoo",
+        outcome=provenance_pb2.ATTEMPT_OUTCOME_OVERTAKEN,
+        hedge=True,
+        shared=True,
+    )
+    kinds = ["STALE", "DISAGREEMENT", "UNCONFIRMED"]
+    flags = [
+        provenance_pb2.QualityFlag(
+            kind=provenance_pb2.QualityFlagKind.Value(f"QUALITY_FLAG_KIND_{kind}")
+        )
+        for kind in kinds
+    ]
+
+    bars = decoded([answer(sources=[kept], attempts=[tried], quality_flags=flags)])
+
+    (signed,), (attempt,) = bars.sources, bars.attempts
+    assert (signed.from_cache, signed.cache_age) == (True, timedelta(seconds=90))
+    assert attempt == Attempt(
+        provider="yahoo",
+        outcome="OVERTAKEN",
+        reason="",
+        latency=timedelta(0),
+        cost_usd=0.0,
+        calls=0,
+        hedge=True,
+        shared=True,
+    )
+    assert [flag.kind for flag in bars.quality_flags] == kinds
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,20 @@ def test_arrow(bars: Bars) -> None:
     assert sources[0]["provider"] == "yahoo"
 
 
+def test_bars_that_were_corrected_are_marked_in_every_frame() -> None:
+    bars = decoded([answer(columns(state=[1, 3, 2]))])
+
+    states = ["final", "revised", "partial"]
+    assert bars.to_pandas()["state"].tolist() == states
+    assert bars.to_polars()["state"].to_list() == states
+    assert bars.to_arrow()["state"].to_pylist() == states
+    assert [row["state"] for row in json.loads(bars.to_json())["series"]["bars"]] == [
+        "BAR_STATE_FINAL",
+        "BAR_STATE_REVISED",
+        "BAR_STATE_PARTIAL",
+    ]
+
+
 def test_columns_that_no_vendor_has_are_left_out() -> None:
     bars = decoded([answer()])
 

@@ -13,10 +13,11 @@ from datetime import timedelta
 import grpc
 import pytest
 from google.protobuf import json_format
-from marketdata.ingestion.v1 import provider_pb2, provider_service_pb2
+from marketdata.ingestion.v1 import cache_pb2, provider_pb2, provider_service_pb2
 
 from ingestion_server.client import (
     Breaker,
+    CacheUse,
     Client,
     InvalidOptionError,
     InvalidQueryError,
@@ -44,6 +45,7 @@ from tests.client.fakes import FakeServer
 from tests.client.telling import DAY, FIRST, Refusal
 from tests.client.vendors import (
     breaker,
+    cache,
     event,
     health,
     provider,
@@ -356,6 +358,71 @@ def test_changes_update_what_was_known() -> None:
     assert known == providers_from(providers())
 
 
+def test_what_is_kept_of_answers_is_told_with_everything() -> None:
+    told = cache(file_problem="the disk is full")
+
+    (listed, changed) = (
+        providers_from(provider_service_pb2.ListProvidersResponse(cache=told)),
+        provider_changes_from(provider_service_pb2.WatchProvidersResponse(cache=told)),
+    )
+
+    assert listed.cache == changed.cache
+    assert listed.cache == CacheUse(
+        enabled=True,
+        bytes=12_900_000,
+        limit_bytes=67_108_864,
+        file_bytes=4_096,
+        limit_file_bytes=268_435_456,
+        series=42,
+        bars=4_200,
+        hits=1_500,
+        partial_hits=200,
+        misses=300,
+        hit_ratio=0.75,
+        encoded_hits=1_000,
+        shared=5,
+        negative_hits=6,
+        stale=7,
+        evictions=8,
+        rebased=9,
+        revised=10,
+        oldest_forming=timedelta(seconds=1.5),
+        file_problem="the disk is full",
+    )
+
+
+def test_a_cache_that_was_never_asked_has_no_ratio_and_no_age() -> None:
+    fresh = cache_pb2.CacheUse(enabled=True)
+
+    told = providers_from(provider_service_pb2.ListProvidersResponse(cache=fresh)).cache
+
+    assert told is not None
+    assert (told.hit_ratio, told.oldest_forming) == (None, None)
+
+
+def test_a_server_that_tells_of_no_cache_is_none_that_has_it_switched_off() -> None:
+    silent = providers_from(provider_service_pb2.ListProvidersResponse())
+    off = providers_from(
+        provider_service_pb2.ListProvidersResponse(cache=cache_pb2.CacheUse())
+    )
+
+    assert silent.cache is None
+    assert silent.updated(provider_changes_from(provider_changes())).cache is None
+    assert off.cache is not None
+    assert not off.cache.enabled
+
+
+def test_the_cache_is_as_it_was_told_last() -> None:
+    known = providers_from(providers())
+
+    silent = known.updated(provider_changes_from(provider_changes()))
+    news = provider_changes_from(provider_changes(cache=cache(hits=1_501)))
+
+    assert silent.cache == known.cache
+    assert silent.updated(news).cache == news.cache
+    assert '"hits": "1501"' in silent.updated(news).to_json()
+
+
 def test_some_of_the_vendors_can_be_kept() -> None:
     known = providers_from(providers())
 
@@ -363,7 +430,7 @@ def test_some_of_the_vendors_can_be_kept() -> None:
 
     assert kept == providers_from(
         provider_service_pb2.ListProvidersResponse(
-            providers=[retired()], as_of=providers().as_of
+            providers=[retired()], as_of=providers().as_of, cache=cache()
         )
     )
     assert "alpha_vantage" not in kept.to_json()

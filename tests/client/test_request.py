@@ -46,7 +46,10 @@ def test_every_option_reaches_both_requests() -> None:
         asset_class="index",
         exchange="XLON",
         providers=["yahoo", "finnhub"],
+        mode="consensus",
+        tolerance=0.0,
         allow_partial=False,
+        max_staleness_seconds=0.5,
         max_cost_usd=0.0,
         priority="interactive",
     )
@@ -67,10 +70,12 @@ def test_every_option_reaches_both_requests() -> None:
         layout=ingestion_service_pb2.LAYOUT_COLUMNS,
         priority=ingestion_service_pb2.PRIORITY_INTERACTIVE,
         source_policy=source_policy_pb2.SourcePolicy(
-            mode=source_policy_pb2.SourcePolicy.MODE_ORDERED,
+            mode=source_policy_pb2.SourcePolicy.MODE_CONSENSUS,
             providers=["yahoo", "finnhub"],
             allow_partial=False,
+            max_staleness=timedelta(seconds=0.5),
             max_cost_usd=0.0,
+            tolerance=0.0,
         ),
     )
     assert list(many.symbols) == ["^GSPC"]
@@ -85,6 +90,7 @@ def test_every_option_reaches_both_requests() -> None:
         (Query(providers="yahoo"), "MODE_PINNED", ["yahoo"]),
         (Query(providers=("a", "b")), "MODE_ORDERED", ["a", "b"]),
         (Query(providers=("a", "b"), mode="any"), "MODE_ANY", ["a", "b"]),
+        (Query(mode="consensus"), "MODE_CONSENSUS", []),
     ],
 )
 def test_naming_providers_means_a_mode(
@@ -141,6 +147,14 @@ def test_an_unknown_word_is_refused_with_the_known_ones(
 
     with pytest.raises(ValueError, match=f"{name} '{word}' is none of: {accepted}$"):
         fetch_request("AAPL", query)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_what_is_no_length_of_time_is_refused(seconds: float) -> None:
+    with pytest.raises(
+        ValueError, match=f"max_staleness_seconds {seconds} is no length of time"
+    ):
+        fetch_request("AAPL", Query(max_staleness_seconds=seconds))
 
 
 @pytest.mark.parametrize("client", [Client, SyncClient])

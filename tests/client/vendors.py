@@ -9,7 +9,10 @@ import grpc
 from google.protobuf.message import Message
 from marketdata.ingestion.v1 import (
     bar_pb2,
+    benchmark_pb2,
+    cache_pb2,
     ingestion_service_pb2,
+    provenance_pb2,
     provider_pb2,
     provider_service_pb2,
     provider_service_pb2_grpc,
@@ -25,6 +28,7 @@ class FakeProviders(provider_service_pb2_grpc.ProviderServiceServicer):
         self.refusal: Refusal | None = None
         self.listed = providers()
         self.route = route()
+        self.benchmark = benchmark()
         self.streams: list[Iterable[object]] = []
         self.requests: list[Message] = []
 
@@ -79,6 +83,15 @@ class FakeProviders(provider_service_pb2_grpc.ProviderServiceServicer):
         """Answer as told."""
         self._hear(request, context)
         return self.route
+
+    def BenchmarkProviders(  # noqa: N802 - named by the contract
+        self,
+        request: provider_service_pb2.BenchmarkProvidersRequest,
+        context: grpc.ServicerContext,
+    ) -> provider_service_pb2.BenchmarkProvidersResponse:
+        """Answer as told."""
+        self._hear(request, context)
+        return self.benchmark
 
     def _hear(self, request: Message, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
@@ -172,10 +185,38 @@ def retired() -> provider_pb2.Provider:
     )
 
 
+def cache(**more: object) -> cache_pb2.CacheUse:
+    """Tell of a cache that answers most questions."""
+    return cache_pb2.CacheUse(
+        **{
+            "enabled": True,
+            "bytes": 12_900_000,
+            "limit_bytes": 64 * 2**20,
+            "file_bytes": 4_096,
+            "limit_file_bytes": 2**28,
+            "series": 42,
+            "bars": 4_200,
+            "hits": 1_500,
+            "partial_hits": 200,
+            "misses": 300,
+            "hit_ratio": 0.75,
+            "encoded_hits": 1_000,
+            "shared": 5,
+            "negative_hits": 6,
+            "stale": 7,
+            "evictions": 8,
+            "rebased": 9,
+            "revised": 10,
+            "oldest_forming": timedelta(seconds=1.5),
+        }
+        | more
+    )
+
+
 def providers() -> provider_service_pb2.ListProvidersResponse:
     """Tell of two vendors."""
     return provider_service_pb2.ListProvidersResponse(
-        providers=[provider(), retired()], as_of=stamp(FIRST)
+        providers=[provider(), retired()], as_of=stamp(FIRST), cache=cache()
     )
 
 
@@ -225,6 +266,71 @@ def route() -> provider_service_pb2.ExplainRouteResponse:
             provider_pb2.RouteCandidate(
                 provider="iex", excluded_reason="CAPABILITY_MISSING: it has ended"
             ),
+        ],
+        as_of=stamp(FIRST),
+    )
+
+
+def benchmark() -> provider_service_pb2.BenchmarkProvidersResponse:
+    """Tell of a vendor that answered, of one that failed, and of one left out."""
+    return provider_service_pb2.BenchmarkProvidersResponse(
+        providers=[
+            benchmark_pb2.ProviderBenchmark(
+                provider="yahoo",
+                asked=2,
+                answered=2,
+                calls=2,
+                p50=timedelta(milliseconds=25),
+                p95=timedelta(seconds=1.5),
+                completeness=0.9996,
+                quarantined=1,
+                answers=[
+                    benchmark_pb2.BenchmarkAnswer(
+                        outcome=provenance_pb2.ATTEMPT_OUTCOME_SERVED,
+                        latency=timedelta(milliseconds=25),
+                        bars=20,
+                        completeness=1,
+                    ),
+                    benchmark_pb2.BenchmarkAnswer(
+                        question=1,
+                        outcome=provenance_pb2.ATTEMPT_OUTCOME_SERVED,
+                        reason="PARTIAL: 1 of 20 bars are still missing",
+                        latency=timedelta(seconds=1.5),
+                        bars=19,
+                        completeness=0.95,
+                    ),
+                ],
+            ),
+            benchmark_pb2.ProviderBenchmark(
+                provider="finnhub",
+                asked=2,
+                calls=3,
+                cost_usd=0.02,
+                answers=[
+                    benchmark_pb2.BenchmarkAnswer(
+                        question=number,
+                        outcome=provenance_pb2.ATTEMPT_OUTCOME_FAILED,
+                        reason="PINNED_PROVIDER_FAILED: HTTP 500",
+                    )
+                    for number in range(2)
+                ],
+            ),
+            benchmark_pb2.ProviderBenchmark(
+                provider="alpha_vantage",
+                skipped_reason="QUOTA_EXHAUSTED: 13 of 25 calls are left",
+            ),
+        ],
+        agreements=[
+            benchmark_pb2.ProviderAgreement(
+                provider="yahoo",
+                other="finnhub",
+                compared=39,
+                agreeing=38,
+                unmatched=1,
+                worst=0.000484,
+                worst_symbol="MSFT",
+                worst_time=stamp(FIRST),
+            )
         ],
         as_of=stamp(FIRST),
     )

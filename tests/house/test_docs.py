@@ -22,6 +22,7 @@ from ingestion_server.cli.exits import Exit
 from ingestion_server.cli.failure import STATUSES
 from ingestion_server.cli.main import app
 from ingestion_server.client.errors import BY_REASON
+from ingestion_server.ports.caching import CacheCounts, CacheUse
 from ingestion_server.ports.policy import BreakerPosition, BreakerState
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import AlertKind
@@ -30,8 +31,13 @@ from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.sandbox import faults
 from ingestion_server.service.statuses import CODES
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
+from ingestion_server.telemetry.cache_metrics import cache_parts
+from ingestion_server.telemetry.loop_lag import LoopLag
+from ingestion_server.telemetry.loop_metrics import loop_parts
 from ingestion_server.telemetry.metrics_page import MetricsPage
+from ingestion_server.telemetry.probe_metrics import probe_parts
 from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
+from ingestion_server.telemetry.task_errors import TaskErrors
 from tests.clocks import NOW_NS
 from tests.telemetry.ledgers import FakeLedger
 from tests.telemetry.pages import families
@@ -210,10 +216,15 @@ def shown(key: str) -> str:
 
 def test_the_table_of_metrics_is_the_page() -> None:
     states = {("acme", "bars:fx"): BreakerState(BreakerPosition.CLOSED, 0)}
+    counts = CacheCounts(hits=1)
+    cache = CacheUse(enabled=True, counts=counts, oldest_forming_seconds=1.0)
     page = MetricsPage(
         {
             **quota_parts(FakeLedger(), AlertCounter(), lambda: NOW_NS),
             **breaker_parts(lambda: states, MoveCounter()),
+            **cache_parts(lambda: cache),
+            **probe_parts({("acme", "bars:fx", True): 1}),
+            **loop_parts(LoopLag(), TaskErrors()),
         }
     )
     told = {

@@ -23,6 +23,7 @@ from ingestion_server.ingest.progress import Progress
 from tests.builders import dates, ns
 from tests.ingest.making import (
     ACME,
+    RECEIVED,
     ZENITH,
     june,
     piece,
@@ -59,7 +60,7 @@ def test_a_complete_answer_says_so() -> None:
     made.collected.add(piece(ACME, ALL))
     made.attempts.append(Attempt(ACME, Outcome.SERVED))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert failure(made) is None
     assert result.completeness is Completeness.COMPLETE
@@ -76,7 +77,7 @@ def test_a_partial_answer_names_what_is_missing_and_signs_what_is_there() -> Non
     made.collected.add(piece(ACME, june(3, 4, 5)))
     made.collected.add(piece(ZENITH, june(10, 11)))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert failure(made) is None
     assert result.completeness is Completeness.PARTIAL
@@ -94,7 +95,7 @@ def test_the_current_bar_is_not_final() -> None:
     made = progress("2024-06-03", None, now_ns=RUNNING)
     made.collected.add(piece(ACME, june(3), received_at_ns=RUNNING))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert result.states.tolist() == [BarState.PARTIAL]
     assert result.completeness is Completeness.COMPLETE
@@ -104,7 +105,7 @@ def test_a_limit_from_the_start_cuts_the_end() -> None:
     made = progress(limit=3)
     made.collected.add(piece(ACME, ALL))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert dates(result.series.open_time_ns) == [
         "2024-06-03",
@@ -120,7 +121,7 @@ def test_a_limit_from_the_end_cuts_the_start() -> None:
     made = progress(None, limit=2)
     made.collected.add(piece(ACME, ALL))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert dates(result.series.open_time_ns) == ["2024-06-13", "2024-06-14"]
     assert result.completeness is Completeness.COMPLETE
@@ -130,7 +131,7 @@ def test_bars_that_were_computed_are_flagged() -> None:
     made = progress()
     made.collected.add(piece(ACME, ALL, derivation="split prices computed"))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert result.flags == [
         QualityFlag(FlagKind.DERIVED, "acme: split prices computed")
@@ -142,7 +143,7 @@ def test_an_unknown_calendar_is_flagged() -> None:
     made = progress(symbol="^NOBODY")
     made.collected.add(piece(ACME, ALL))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert [flag.kind for flag in result.flags] == [FlagKind.CALENDAR_UNKNOWN]
     assert result.completeness is Completeness.COMPLETE
@@ -153,7 +154,7 @@ def test_a_calendar_that_begins_within_the_range_is_flagged() -> None:
     made = progress("2023-06-01", "2024-01-03")
     made.collected.add(piece(ACME, june(3)))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     (flag,) = result.flags
     assert flag.kind is FlagKind.CALENDAR_UNKNOWN
@@ -165,7 +166,7 @@ def test_what_matters_most_survives_a_flood_of_flags() -> None:
     made = progress()
     made.collected.add(piece(ACME, ALL, derivation="computed", flags=flood))
 
-    result = answer(made)
+    result = answer(made, now_ns=RECEIVED)
 
     assert len(result.flags) == MOST_FLAGS
     assert result.flags[0].kind is FlagKind.DERIVED
@@ -184,13 +185,13 @@ def test_what_has_no_actions_is_raw(symbol: str, adjustment: Adjustment) -> None
     made = progress(symbol=symbol)
     made.collected.add(piece(ACME, ALL))
 
-    assert answer(made).adjustment is adjustment
+    assert answer(made, now_ns=RECEIVED).adjustment is adjustment
 
 
 def test_a_range_without_sessions_is_answered_without_asking_anybody() -> None:
     weekend = progress("2024-06-08", "2024-06-10")
 
-    result = answer(weekend)
+    result = answer(weekend, now_ns=RECEIVED)
 
     assert weekend.scope.surely_empty
     assert len(result.series) == len(result.sources) == 0
@@ -201,7 +202,7 @@ def test_where_nothing_is_due_and_nothing_came_the_answer_is_empty() -> None:
     made = running(silent(ACME))
 
     assert failure(made) is None
-    assert answer(made).completeness is Completeness.COMPLETE
+    assert answer(made, now_ns=RECEIVED).completeness is Completeness.COMPLETE
 
 
 def test_one_vendor_that_cannot_serve_does_not_spoil_an_empty_answer() -> None:
@@ -231,7 +232,7 @@ def test_before_the_first_trade_the_answer_is_empty() -> None:
     made.errors.append(silent(ACME))
 
     assert failure(made) is None
-    assert answer(made).missing == []
+    assert answer(made, now_ns=RECEIVED).missing == []
 
 
 @pytest.mark.parametrize(

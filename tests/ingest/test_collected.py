@@ -46,7 +46,7 @@ def test_nothing_gathered_is_an_empty_series() -> None:
 
     assert len(series) == len(owners) == len(collected.times_ns()) == 0
     assert collected.currency == ""
-    assert sources(collected, series, owners, Interval.DAY_1) == []
+    assert sources(collected, series, owners, Interval.DAY_1, now_ns=RECEIVED) == []
     assert len(states(collected, series, owners, None, Interval.DAY_1)) == 0
 
 
@@ -84,7 +84,7 @@ def test_each_stretch_is_signed_by_who_served_it() -> None:
     collected.add(piece(ZENITH, june(5, 6), received_at_ns=2, derivation="computed"))
     series, owners = collected.series()
 
-    signed = sources(collected, series, owners, Interval.DAY_1)
+    signed = sources(collected, series, owners, Interval.DAY_1, now_ns=RECEIVED)
 
     assert [
         (s.provider, *dates([s.start_ns, s.end_ns]), s.received_at_ns, s.derivation)
@@ -101,7 +101,7 @@ def test_a_month_is_signed_until_the_next() -> None:
     collected.add(piece(ACME, june(1)))
     series, owners = collected.series()
 
-    (source,) = sources(collected, series, owners, Interval.MONTH_1)
+    (source,) = sources(collected, series, owners, Interval.MONTH_1, now_ns=RECEIVED)
 
     assert dates([source.start_ns, source.end_ns]) == ["2024-06-01", "2024-07-01"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingestion_server.domain.errors import CapabilityMissingError, InvalidQueryError
+from ingestion_server.domain.errors import InvalidQueryError
 from ingestion_server.domain.interval import SECOND_NS, Interval
 from ingestion_server.domain.query import SourceMode, SourcePolicy
 from ingestion_server.ports.budget import Window
@@ -162,16 +162,21 @@ async def test_the_callers_choice_is_told(
     assert (route[0].provider, route[0].why) == (ZENITH, why)
 
 
+async def test_a_consensus_names_the_two_that_are_compared_first() -> None:
+    policy = SourcePolicy(SourceMode.CONSENSUS, (ZENITH, ACME))
+    async with Market(Shop(ACME), Shop(ZENITH, 2)) as market:
+        route = await explained(market, policy=policy)
+
+    assert names(route) == [(ZENITH, True), (ACME, True)]
+    assert {each.why for each in route} == {"compared: the first two are"}
+    assert market.wire.asked == []
+
+
 @pytest.mark.parametrize(
-    ("policy", "error"),
-    [
-        (SourcePolicy(SourceMode.CONSENSUS), CapabilityMissingError),
-        (SourcePolicy(providers=("nobody",)), InvalidQueryError),
-    ],
+    "policy",
+    [SourcePolicy(SourceMode.CONSENSUS, (ACME,)), SourcePolicy(providers=("nobody",))],
 )
-async def test_what_cannot_be_asked_cannot_be_explained(
-    policy: SourcePolicy, error: type[Exception]
-) -> None:
+async def test_what_cannot_be_asked_cannot_be_explained(policy: SourcePolicy) -> None:
     async with Market(Shop(ACME)) as market:
-        with pytest.raises(error):
+        with pytest.raises(InvalidQueryError):
             await explained(market, policy=policy)

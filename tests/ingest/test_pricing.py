@@ -41,7 +41,7 @@ def limited(most_usd: float | None, *spent: Decimal) -> Progress:
     made = progress()
     policy = SourcePolicy(max_cost_usd=most_usd)
     made.query = msgspec.structs.replace(made.query, policy=policy)
-    made.tallies.extend(CallTally(1, each) for each in spent)
+    made.tallies.extend(CallTally(calls=1, cost_usd=each) for each in spent)
     return made
 
 

@@ -242,11 +242,12 @@ def test_days_of_currencies_are_never_mixed(
     symbol: str, interval: Interval, *, mixes: bool
 ) -> None:
     begun = progress(symbol=symbol, interval=interval)
-    assert begun.unmixable() == ""
+    assert begun.unmixable(ZENITH) == ""
 
     begun.collected.add(piece(ACME, days("2024-06-03", 1)))
 
-    assert (begun.unmixable() == "") is mixes
+    assert (begun.unmixable(ZENITH) == "") is mixes
+    assert begun.unmixable(ACME) == ""
 
 
 def test_a_vendor_that_was_not_asked_is_an_attempt_too() -> None:
@@ -263,7 +264,7 @@ def test_a_vendor_that_was_not_asked_is_an_attempt_too() -> None:
 def test_the_summary_says_who_was_tried_and_who_is_pending() -> None:
     begun = progress(now_ns=NOW)
     begun.skipped(silent(ACME))
-    begun.pending = ZENITH
+    begun.begun(ZENITH)
 
     assert begun.summary() == "acme SKIPPED, zenith pending"
 
@@ -273,7 +274,7 @@ def test_a_vendor_that_is_given_up_is_told_with_what_it_cost() -> None:
     tally = made.begun(ACME)
     tally.calls, tally.cost_usd = 2, Decimal("0.02")
 
-    made.given_up("DEADLINE_EXCEEDED: too late")
+    made.given_up(ACME, Outcome.FAILED, "DEADLINE_EXCEEDED: too late")
 
     assert made.attempts == [
         Attempt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -39,6 +40,10 @@ class Drawer(Overrides):
         """Begin with what was kept before."""
         self.kept: Mapping[str, Override] = kept
         self.stuck = False
+        self.saving = 0
+        """How many saves were begun."""
+        self.ready = asyncio.Event()
+        self.ready.set()
 
     def load(self) -> Mapping[str, Override]:
         """Return what is kept."""
@@ -46,8 +51,10 @@ class Drawer(Overrides):
             raise OverridesError("cannot read it: no such luck")
         return self.kept
 
-    def save(self, overrides: Mapping[str, Override]) -> None:
-        """Keep it, or do not."""
+    async def save(self, overrides: Mapping[str, Override]) -> None:
+        """Keep it when there is time, or do not."""
+        self.saving += 1
+        await self.ready.wait()
         if self.stuck:
             raise OverridesError("cannot write it: no space is left")
         self.kept = dict(overrides)
@@ -93,18 +100,18 @@ class Office:
             clock=market.clock,
         )
 
-    def change(
+    async def change(
         self, name: str, *, enabled: bool | None = None, priority: int | None = None
     ) -> ProviderReport:
         """Be an operator."""
-        return self.roster.update(name, enabled=enabled, priority=priority)
+        return await self.roster.update(name, enabled=enabled, priority=priority)
 
-    def refusal(
+    async def refusal(
         self, name: str, *, enabled: bool | None = None, priority: int | None = None
     ) -> dict[str, str]:
         """Change what must not be changed, and return what is wrong, by field."""
         with pytest.raises(InvalidQueryError) as refused:
-            self.change(name, enabled=enabled, priority=priority)
+            await self.change(name, enabled=enabled, priority=priority)
         return {one.field: one.description for one in refused.value.violations}
 
     def report(self, name: str = ACME) -> ProviderReport:
@@ -153,11 +160,11 @@ def test_what_vendors_declare_and_cost_is_reported() -> None:
     assert (report.priority, report.priority_configured) == (10, False)
 
 
-def test_reports_come_in_the_order_of_priorities() -> None:
+async def test_reports_come_in_the_order_of_priorities() -> None:
     office = Office(two())
     before = office.names
 
-    office.change(ZENITH, priority=5)
+    await office.change(ZENITH, priority=5)
 
     assert (before, office.names) == ([ACME, ZENITH], [ZENITH, ACME])
 
@@ -244,7 +251,7 @@ async def test_who_is_switched_off_is_kept_so_told_so_and_not_asked() -> None:
     async with two() as market:
         office = Office(market)
 
-        report = office.change(ACME, enabled=False)
+        report = await office.change(ACME, enabled=False)
         served = await office.asked()
 
     assert (report.enabled, report.unusable_reason) == (False, SWITCHED_OFF)
@@ -258,9 +265,9 @@ async def test_who_is_switched_off_is_kept_so_told_so_and_not_asked() -> None:
 async def test_who_is_switched_on_again_is_asked_again() -> None:
     async with two() as market:
         office = Office(market)
-        office.change(ACME, enabled=False)
+        await office.change(ACME, enabled=False)
 
-        report = office.change(ACME, enabled=True)
+        report = await office.change(ACME, enabled=True)
         served = await office.asked()
 
     assert (report.enabled, report.unusable_reason) == (True, "")
@@ -272,7 +279,7 @@ async def test_a_priority_is_kept_told_and_decides_who_is_asked() -> None:
     async with two() as market:
         office = Office(market)
 
-        report = office.change(ZENITH, priority=5)
+        report = await office.change(ZENITH, priority=5)
         served = await office.asked()
 
     assert (report.priority, report.priority_configured) == (5, True)
@@ -281,34 +288,34 @@ async def test_a_priority_is_kept_told_and_decides_who_is_asked() -> None:
     assert served == ZENITH
 
 
-def test_what_a_change_leaves_out_stays_and_is_not_told_again() -> None:
+async def test_what_a_change_leaves_out_stays_and_is_not_told_again() -> None:
     office = Office(two())
-    office.change(ACME, priority=7)
+    await office.change(ACME, priority=7)
 
-    report = office.change(ACME, enabled=False)
+    report = await office.change(ACME, enabled=False)
 
     assert office.drawer.kept == {ACME: Override(enabled=False, priority=7)}
     assert report.priority == 7
     assert office.told[-1][2] == "by an operator: switched off"
 
 
-def test_one_change_may_be_of_both() -> None:
+async def test_one_change_may_be_of_both() -> None:
     office = Office(two())
 
-    office.change(ACME, enabled=False, priority=99)
+    await office.change(ACME, enabled=False, priority=99)
 
     assert [detail for *_, detail in office.told] == [
         "by an operator: switched off, priority 99"
     ]
 
 
-def test_events_are_told_only_of_what_changes() -> None:
+async def test_events_are_told_only_of_what_changes() -> None:
     office = Office(two())
 
-    office.change(ACME, enabled=True)
+    await office.change(ACME, enabled=True)
     assert office.told == []
-    office.change(ACME, enabled=False, priority=10)
-    office.change(ACME, enabled=False, priority=10)
+    await office.change(ACME, enabled=False, priority=10)
+    await office.change(ACME, enabled=False, priority=10)
 
     # The place is the old one, but from now on no score moves it.
     assert [detail for *_, detail in office.told] == [
@@ -318,7 +325,7 @@ def test_events_are_told_only_of_what_changes() -> None:
 
 async def test_who_waits_for_changes_is_woken_by_one() -> None:
     office = Office(two())
-    office.change(ACME, enabled=False)
+    await office.change(ACME, enabled=False)
 
     await office.roster.changed(0, within_seconds=3600.0)
 
@@ -326,10 +333,10 @@ async def test_who_waits_for_changes_is_woken_by_one() -> None:
     assert office.roster.events(1) == []
 
 
-def test_a_vendor_that_is_not_there_cannot_be_changed() -> None:
+async def test_a_vendor_that_is_not_there_cannot_be_changed() -> None:
     office = Office(two())
 
-    assert office.refusal("n" * 50, enabled=False) == {
+    assert await office.refusal("n" * 50, enabled=False) == {
         "name": f"{'n' * 40!r} is not known; expected one of acme, zenith"
     }
     assert (office.drawer.kept, office.told) == ({}, [])
@@ -339,7 +346,7 @@ async def test_who_the_settings_switch_off_cannot_be_switched_on() -> None:
     async with two() as market:
         office = Office(market, off=ACME)
 
-        wrong = office.refusal(ACME, enabled=True)
+        wrong = await office.refusal(ACME, enabled=True)
         served = await office.asked()
 
     assert wrong == {"enabled": "the settings switch acme off (providers.acme.enabled)"}
@@ -364,10 +371,10 @@ async def test_what_was_switched_on_before_the_settings_switched_it_off_stays_of
     assert not office.report().enabled
 
 
-def test_an_order_that_the_settings_fix_cannot_be_changed() -> None:
+async def test_an_order_that_the_settings_fix_cannot_be_changed() -> None:
     office = Office(two(ranked=True))
 
-    wrong = office.refusal(ZENITH, priority=1)
+    wrong = await office.refusal(ZENITH, priority=1)
 
     assert wrong == {
         "priority": "the settings fix the place of zenith (providers.order, "
@@ -377,33 +384,33 @@ def test_an_order_that_the_settings_fix_cannot_be_changed() -> None:
     assert office.report().priority_configured
 
 
-def test_where_the_settings_fix_one_place_the_others_can_be_changed() -> None:
+async def test_where_the_settings_fix_one_place_the_others_can_be_changed() -> None:
     market = two()
     market.ranking.listing = msgspec.structs.replace(
         market.ranking.listing, chosen=frozenset({ACME})
     )
     office = Office(market)
 
-    wrong = office.refusal(ACME, priority=50)
-    office.change(ZENITH, priority=5)
+    wrong = await office.refusal(ACME, priority=50)
+    await office.change(ZENITH, priority=5)
 
     assert set(wrong) == {"priority"}
     assert office.names == [ZENITH, ACME]
 
 
-def test_everything_that_is_wrong_is_named_at_once() -> None:
+async def test_everything_that_is_wrong_is_named_at_once() -> None:
     office = Office(two(ranked=True), off=ACME)
 
-    assert set(office.refusal(ACME, enabled=True, priority=1)) == {
+    assert set(await office.refusal(ACME, enabled=True, priority=1)) == {
         "enabled",
         "priority",
     }
 
 
-def test_a_vendor_of_a_fixed_order_can_still_be_switched_off() -> None:
+async def test_a_vendor_of_a_fixed_order_can_still_be_switched_off() -> None:
     office = Office(two(ranked=True))
 
-    assert not office.change(ACME, enabled=False).enabled
+    assert not (await office.change(ACME, enabled=False)).enabled
 
 
 async def test_what_was_changed_is_applied_after_a_restart_and_is_no_news() -> None:
@@ -425,11 +432,13 @@ def test_a_place_that_was_changed_before_the_settings_fixed_it_is_theirs() -> No
     assert office.report(ZENITH).priority == 20
 
 
-def test_what_is_kept_of_a_vendor_that_is_gone_stays_for_it_may_come_back() -> None:
+async def test_what_is_kept_of_a_vendor_that_is_gone_stays_for_it_may_come_back() -> (
+    None
+):
     gone = Override(enabled=False, priority=3)
     office = Office(two(), Drawer(gone=gone))
 
-    office.change(ACME, priority=15)
+    await office.change(ACME, priority=15)
 
     assert office.names == [ACME, ZENITH]
     assert office.drawer.kept == {"gone": gone, ACME: Override(priority=15)}
@@ -438,12 +447,12 @@ def test_what_is_kept_of_a_vendor_that_is_gone_stays_for_it_may_come_back() -> N
 async def test_what_cannot_be_kept_is_not_changed() -> None:
     async with two() as market:
         office = Office(market)
-        office.change(ZENITH, priority=50)
+        await office.change(ZENITH, priority=50)
         kept, told, listing = office.drawer.kept, office.told, market.ranking.listing
         office.drawer.stuck = True
 
         with pytest.raises(StateUnavailableError, match="no space is left"):
-            office.change(ACME, enabled=False, priority=100)
+            await office.change(ACME, enabled=False, priority=100)
 
         assert office.report().enabled
         assert office.report().priority == 10
@@ -452,7 +461,7 @@ async def test_what_cannot_be_kept_is_not_changed() -> None:
         assert await office.asked() == ACME
 
         office.drawer.stuck = False
-        office.change(ZENITH, enabled=False)
+        await office.change(ZENITH, enabled=False)
 
     # What failed does not come back with the next change.
     assert ACME not in office.drawer.kept
@@ -466,13 +475,59 @@ def test_what_cannot_be_read_stops_the_start() -> None:
         Office(two(), drawer)
 
 
-def test_a_missing_key_is_told_and_being_off_comes_first() -> None:
+async def test_a_missing_key_is_told_and_being_off_comes_first() -> None:
     market = two()
     market.vendors[ACME] = replace(market.vendors[ACME], no_key="set a key")
     office = Office(market)
     before = office.report()
 
-    after = office.change(ACME, enabled=False)
+    after = await office.change(ACME, enabled=False)
 
     assert (before.enabled, before.unusable_reason) == (True, "set a key")
     assert after.unusable_reason == SWITCHED_OFF
+
+
+async def test_a_change_whose_caller_left_is_made_all_the_same() -> None:
+    office = Office(two())
+    office.drawer.ready.clear()
+    change = asyncio.create_task(office.change(ACME, enabled=False))
+    await office.market.clock.advance(0.0)
+    change.cancel()
+    await office.market.clock.advance(0.0)
+    change.cancel()
+    await office.market.clock.advance(0.0)
+    assert not change.done()
+
+    office.drawer.ready.set()
+    await asyncio.wait((change,))
+
+    assert change.cancelled()
+    assert office.drawer.kept == {ACME: Override(enabled=False)}
+    assert not office.report().enabled
+
+
+async def test_changes_are_made_one_after_the_other() -> None:
+    office = Office(two())
+    office.drawer.ready.clear()
+    changes = [
+        asyncio.create_task(office.change(ACME, priority=priority))
+        for priority in (1, 2, 3)
+    ]
+    changes.append(asyncio.create_task(office.change(ZENITH, enabled=False)))
+    await office.market.clock.advance(0.0)
+    assert office.drawer.saving == 1
+
+    changes[1].cancel()
+    office.drawer.ready.set()
+    await asyncio.wait(changes)
+
+    assert changes[1].cancelled()
+    assert office.drawer.kept == {
+        ACME: Override(priority=3),
+        ZENITH: Override(enabled=False),
+    }
+    assert [detail for *_, detail in office.told] == [
+        "by an operator: priority 1",
+        "by an operator: priority 3",
+        "by an operator: switched off",
+    ]

@@ -28,11 +28,16 @@ from ingestion_server.domain.query import (
 )
 from ingestion_server.domain.result import BarResult
 from ingestion_server.domain.sessions import Sessions
+from ingestion_server.ingest.asked import Landed
+from ingestion_server.ingest.call_meter import CallMeter
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.candidates import Vendor
 from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ingest.flights import Flights
+from ingestion_server.ingest.hedging import Hedges
 from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
+from ingestion_server.ingest.walk import Walker
 from ingestion_server.policies.breaker import Breaker
 from ingestion_server.policies.limits import BreakerLimits, PolicyLimits
 from ingestion_server.policies.pipeline import pipeline, standard_policies
@@ -239,6 +244,7 @@ class Market:
         self.calls: list[Call] = []
         self.cache: ActionsCache = BoundedCache(100, self.clock)
         self.standings = Standings(self.clock)
+        self.meter = CallMeter()
         setups = [Setup(shop.name, "plan", shop.budget) for shop in shops]
         self.ledger = Ledger(setups, clock=self.clock)
         self.vendors = {shop.name: self._vendor(shop) for shop in shops}
@@ -253,9 +259,11 @@ class Market:
             self.clock,
             random=Random(7).random,  # noqa: S311 - no secret
         )
+        self.flights: Flights[Landed] = Flights()
+        hedges = Hedges(self.standings)
         self.fetcher = Fetcher(
             self.vendors,
-            self.ranking,
+            Walker(self.clock, self.flights, None, hedges, self.ranking),
             calendars=OneCalendar(),
             transport=self.wire,
             clock=self.clock,
@@ -268,6 +276,7 @@ class Market:
 
     async def __aexit__(self, *_: object) -> None:
         """End what is still being loaded."""
+        await self.flights.__aexit__(None, None, None)
         await self.cache.__aexit__(None, None, None)
 
     async def fetch(
@@ -299,7 +308,7 @@ class Market:
                 breaker=breaker,
                 quota=quota,
                 kind=kind,
-                hooks=[self.standings],
+                hooks=[self.standings, self.meter],
             )
             return pipeline(policies, seen)
 

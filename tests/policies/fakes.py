@@ -139,6 +139,10 @@ class FakeQuota:
         """Tell whether calls have a price."""
         return bool(self.price)
 
+    def units(self, *endpoints: str) -> int:
+        """Weigh all calls alike."""
+        return len(endpoints)
+
     def price_usd(self, *endpoints: str) -> Decimal:
         """Tell the price, which is the same for all."""
         return self.price * len(endpoints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +12,15 @@ from ingestion_server.policies.deadline import late
 from ingestion_server.policies.tell import Tell
 from ingestion_server.ports.hooks import CallDetails
 from tests.clocks import ManualClock
-from tests.policies.fakes import Hanging, Listener, Vendor, busy, call, unavailable
+from tests.policies.fakes import (
+    RESPONSE,
+    Hanging,
+    Listener,
+    Vendor,
+    busy,
+    call,
+    unavailable,
+)
 
 
 async def test_a_good_call_is_told_with_its_time_and_no_symbol(
@@ -116,3 +125,76 @@ async def test_a_listener_that_fails_harms_nobody(
 
     assert len(listener.heard) == 1
     assert "a listener to calls failed" in caplog.text
+
+
+class Leaving:
+    """Count the calls that are out."""
+
+    def __init__(self) -> None:
+        self.out: list[tuple[str, str]] = []
+
+    def __call__(self, provider: str, kind: str) -> Callable[[], None]:
+        self.out.append((provider, kind))
+        return lambda: self.out.remove((provider, kind))
+
+
+async def test_who_hears_of_leaving_hears_of_it_before_the_call_ends(
+    clock: ManualClock,
+) -> None:
+    leaving, vendor = Leaving(), Hanging()
+    tell = Tell([], clock, kind="bars:equity", leaving=[leaving])
+    task = asyncio.ensure_future(tell(call(), vendor))
+    await clock.advance(1.0)
+    assert leaving.out == [("acme", "bars:equity")]
+
+    vendor.ends.set_result(RESPONSE)
+    await task
+
+    assert leaving.out == []
+
+
+@pytest.mark.parametrize("act", [unavailable(), ValueError("bug"), SystemExit()])
+async def test_no_way_to_end_leaves_a_call_out(
+    clock: ManualClock, act: BaseException
+) -> None:
+    leaving = Leaving()
+
+    with pytest.raises(type(act)):
+        await Tell([], clock, leaving=[leaving])(call(), Vendor(act))
+
+    assert leaving.out == []
+
+
+async def test_a_call_that_is_cancelled_is_no_longer_out(clock: ManualClock) -> None:
+    leaving = Leaving()
+    task = asyncio.ensure_future(Tell([], clock, leaving=[leaving])(call(), Hanging()))
+    await clock.advance(1.0)
+
+    task.cancel()
+    await asyncio.wait((task,))
+
+    assert leaving.out == []
+
+
+async def test_one_who_fails_to_hear_of_leaving_harms_nobody(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    leaving, listener = Leaving(), Listener()
+
+    def deaf(provider: str, kind: str) -> Callable[[], None]:
+        raise RuntimeError(provider + kind)
+
+    def fails() -> None:
+        raise RuntimeError
+
+    def careless(provider: str, kind: str) -> Callable[[], None]:
+        del provider, kind
+        return fails
+
+    tell = Tell([listener], clock, leaving=[deaf, careless, leaving])
+    with caplog.at_level(logging.ERROR):
+        await tell(call(), Vendor())
+
+    assert leaving.out == []
+    assert [details.outcome for details in listener.heard] == ["ok"]
+    assert caplog.text.count("a listener to calls failed") == 2

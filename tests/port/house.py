@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -31,6 +32,7 @@ from marketdata.ingestion.v1 import (
 from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import load_settings
 from ingestion_server.app.wiring import joined
+from ingestion_server.ingest.probing import Prober
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
 from ingestion_server.service.providers import ProviderServicer
@@ -51,6 +53,7 @@ NOON = datetime(2024, 6, 12, 12, 0, tzinfo=UTC)
 
 
 _PATIENCE_SECONDS: Final = 10
+_NEW_SYMBOLS: Final = cycle(f"SBX{number:04}" for number in range(1000, 10_000))
 
 
 class ShiftedClock:
@@ -136,6 +139,7 @@ class House:
     web: aiohttp.ClientSession
     server: GrpcServer
     door: Door
+    prober: Prober
     metadata: tuple[tuple[str, str], ...] = ()
 
     async def fetch(
@@ -278,10 +282,20 @@ async def house(
     ):
         door = Door(chosen.grpc.max_concurrent_calls)
         servicer = IngestionServicer(
-            rooms.fetcher, door, symbols_at_once=chosen.grpc.symbols_at_once
+            rooms.fetcher,
+            door,
+            symbols_at_once=chosen.grpc.symbols_at_once,
+            replies=rooms.replies,
         )
         quotas = QuotaServicer(rooms.ledger, door, clock)
-        providers = ProviderServicer(rooms.roster, rooms.fetcher, door, clock)
+        providers = ProviderServicer(
+            rooms.roster,
+            rooms.fetcher,
+            door,
+            clock,
+            cache=rooms.cache_use,
+            benchmarker=rooms.benchmarking,
+        )
         server = bound_server([servicer, quotas, providers], "127.0.0.1:0", None)
         await server.serving()
         target = f"127.0.0.1:{server.port}"
@@ -298,6 +312,7 @@ async def house(
                     web,
                     server,
                     door,
+                    rooms.prober,
                 )
         finally:
             await server.server.stop(0)
@@ -310,11 +325,25 @@ async def until(happened: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.005)
 
 
+def new_symbol() -> str:
+    """Return a stock that no test has asked for, so that a vendor must be called."""
+    return next(_NEW_SYMBOLS)
+
+
+def anew(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request with a stock that nobody asked for, so that it takes a call."""
+    return {**request, "symbol": new_symbol()}
+
+
 def one_call(vendor: str) -> dict[str, Any]:
-    """Return a request that one call of a vendor answers, and no other vendor may."""
+    """
+    Return a request that one call of a vendor answers, and no other vendor may.
+
+    Each is for another stock: neither what is known nor another's call answers it.
+    """
     native = {"alpha_vantage": "ADJUSTMENT_RAW", "yahoo": "ADJUSTMENT_SPLIT"}
     return {
-        "symbol": "MSFT",
+        "symbol": new_symbol(),
         "limit": 5,
         "adjustment": native[vendor],
         "source_policy": pinned(vendor),

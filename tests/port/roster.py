@@ -12,7 +12,14 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from marketdata.ingestion.v1 import provider_pb2, provider_service_pb2
 
-from tests.port.house import UNMETERED, House, RefusedError, pinned, until
+from tests.port.house import (
+    UNMETERED,
+    House,
+    RefusedError,
+    anew,
+    pinned,
+    until,
+)
 
 AV: Final = "alpha_vantage"
 YAHOO: Final = "yahoo"
@@ -100,7 +107,7 @@ async def broken(home: House, name: str) -> None:
     """Let a vendor fail until it rests, and go on failing."""
     await home.fault(name, "status_500")
     for _ in range(FAILURES):
-        await home.refused(**RAW, source_policy=pinned(name))
+        await home.refused(**anew(RAW), source_policy=pinned(name))
 
 
 class Watch:

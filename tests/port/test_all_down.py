@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from grpc import StatusCode as Code
 
-from tests.port.house import UNMETERED, Build, House, pinned, served_by
+from tests.port.house import UNMETERED, Build, House, anew, pinned, served_by
 
 MAY = {"start": "2024-05-01T00:00:00Z", "end": "2024-06-01T00:00:00Z"}
 RAW = {"symbol": "MSFT", "adjustment": "ADJUSTMENT_RAW", **MAY}
@@ -76,7 +76,9 @@ async def test_after_the_rest_one_probe_goes_however_many_ask(
             await home.refused(**request)
         home.clock.advance(31)
 
-        failures = await asyncio.gather(*(home.refused(**request) for _ in range(20)))
+        failures = await asyncio.gather(
+            *(home.refused(**anew(request)) for _ in range(20))
+        )
 
         assert {(failed.code, failed.reason) for failed in failures} == {
             (Code.UNAVAILABLE, "PINNED_PROVIDER_FAILED")
@@ -98,7 +100,7 @@ async def test_a_probe_that_succeeds_ends_the_rest(build: Build, vendor: str) ->
         home.clock.advance(31)
 
         assert served_by(await home.fetch(**request)) == [vendor]
-        answers = await asyncio.gather(*(home.fetch(**request) for _ in range(5)))
+        answers = await asyncio.gather(*(home.fetch(**anew(request)) for _ in range(5)))
         assert all(served_by(answer) == [vendor] for answer in answers)
 
 
@@ -126,9 +128,9 @@ async def test_a_vendor_at_rest_is_passed_over_and_says_so(build: Build) -> None
     async with build(settings=QUICK) as home:
         await home.fault("alpha_vantage", "status_500")
         for _ in range(5):
-            assert served_by(await home.fetch(**SPLIT)) == ["yahoo"]
+            assert served_by(await home.fetch(**anew(SPLIT))) == ["yahoo"]
 
-        answer = await home.fetch(**SPLIT)
+        answer = await home.fetch(**anew(SPLIT))
 
         assert served_by(answer) == ["yahoo"]
         assert answer.attempts[0].calls == 0

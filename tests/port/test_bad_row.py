@@ -9,6 +9,8 @@ from tests.port.house import House, flags, holes, ordered, pinned, served_by, ti
 
 SPRING = {"start": "2024-02-01T00:00:00Z", "end": "2024-06-12T00:00:00Z"}
 OTHER = {"alpha_vantage": "yahoo", "yahoo": "alpha_vantage"}
+MINUTE_SECONDS = 61
+"""After so long a vendor is asked again for what it had not."""
 QUARANTINED = truth.QUALITY_FLAG_KIND_ROW_QUARANTINED
 
 
@@ -18,12 +20,13 @@ async def test_one_bad_row_loses_one_row(
     home: House, vendor: str, adjustment: str
 ) -> None:
     request = {"symbol": "MSFT", "adjustment": adjustment, **SPRING}
-    good = await home.fetch(source_policy=pinned(vendor), **request)
-    home.clock.advance(2)
     await home.fault(vendor, "bad_row")
 
     answer = await home.fetch(source_policy=pinned(vendor), **request)
 
+    await home.mend(vendor)
+    home.clock.advance(MINUTE_SECONDS)
+    good = await home.fetch(source_policy=pinned(vendor), **request)
     (bad,) = flags(answer, QUARANTINED)
     assert times(answer) == [time for time in times(good) if time != bad]
     assert len(times(answer)) == len(times(good)) - 1
@@ -91,11 +94,13 @@ async def test_a_sum_that_lacks_a_part_is_left_out_and_not_guessed(
         "start": "2024-01-01T00:00:00Z",
         "end": "2024-06-10T00:00:00Z",
     }
-    good = await home.fetch(**request)
     await home.fault("alpha_vantage", "bad_row")
 
     answer = await home.fetch(**request)
 
+    await home.mend("alpha_vantage")
+    home.clock.advance(MINUTE_SECONDS)
+    good = await home.fetch(**request)
     assert len(times(answer)) == len(times(good)) - 1
     assert len(holes(answer)) == 1
     assert len(flags(answer, QUARANTINED)) == 1

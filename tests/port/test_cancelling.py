@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.port.house import House, RefusedError, pinned, served_by, until
+from tests.port.house import House, RefusedError, anew, pinned, served_by, until
 
 MAY = {"start": "2024-05-01T00:00:00Z", "end": "2024-06-01T00:00:00Z"}
 NATIVE = {
@@ -71,8 +71,8 @@ async def test_a_caller_that_waits_for_quota_gives_its_place_back(
     home: House,
 ) -> None:
     request = {"source_policy": pinned("yahoo"), **NATIVE["yahoo"]}
-    await asyncio.gather(*(home.fetch(**request) for _ in range(2)))
-    waiting = [asyncio.create_task(home.fetch(**request)) for _ in range(6)]
+    await asyncio.gather(*(home.fetch(**anew(request)) for _ in range(2)))
+    waiting = [asyncio.create_task(home.fetch(**anew(request))) for _ in range(6)]
 
     async def all_inside() -> bool:
         return sum("Fetch" in task for task in serving()) >= 6
@@ -84,7 +84,7 @@ async def test_a_caller_that_waits_for_quota_gives_its_place_back(
     await settled()
 
     home.clock.advance(1.1)
-    answer = await home.fetch(timeout=0.9, **request)
+    answer = await home.fetch(timeout=0.9, **anew(request))
 
     assert served_by(answer) == ["yahoo"]
     assert await home.calls("yahoo") == 3

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from grpc import StatusCode as Code
 
-from tests.port.house import House, pinned, served_by, until
+from tests.port.house import House, anew, pinned, served_by, until
 
 MAY = {"start": "2024-05-01T00:00:00Z", "end": "2024-06-01T00:00:00Z"}
 REQUEST = {"symbol": "MSFT", "source_policy": pinned("yahoo"), **MAY}
@@ -30,8 +30,10 @@ async def test_a_crumb_that_is_wanted_is_fetched(quick: House) -> None:
     assert found["/v8/finance/chart"] == 2
     assert answer.attempts[0].calls == sum(found.values())
 
-    await quick.fetch(**REQUEST)
-    assert (await paths(quick))["/v1/test/getcrumb"] == 1
+    await quick.fetch(**anew(REQUEST))
+    found = await paths(quick)
+    assert found["/v1/test/getcrumb"] == 1
+    assert found["/v8/finance/chart"] == 3
 
 
 async def test_a_consent_that_is_wanted_is_given(quick: House) -> None:
@@ -52,7 +54,7 @@ async def test_one_greets_for_all(quick: House, *, consent: bool) -> None:
     if consent:
         await quick.fault("yahoo", "consent_required")
 
-    answers = await asyncio.gather(*(quick.fetch(**REQUEST) for _ in range(10)))
+    answers = await asyncio.gather(*(quick.fetch(**anew(REQUEST)) for _ in range(10)))
 
     assert all(served_by(answer) == ["yahoo"] for answer in answers)
     found = await paths(quick)
@@ -72,7 +74,7 @@ async def test_a_caller_that_leaves_while_greeting_does_not_lock_out_the_others(
         return "/" in await paths(quick)
 
     await until(greeting)
-    follower = asyncio.create_task(quick.fetch(**REQUEST))
+    follower = asyncio.create_task(quick.fetch(**anew(REQUEST)))
     leader.cancel()
 
     assert served_by(await follower) == ["yahoo"]

@@ -7,7 +7,7 @@ from grpc import StatusCode as Code
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
 from ingestion_server.app.mode import Mode
-from tests.port.house import Build, asked, pinned, served_by, times
+from tests.port.house import Build, anew, asked, pinned, served_by, times
 
 FREE = {
     "SANDBOX__ALPHA_VANTAGE_PLAN": "free",
@@ -29,7 +29,7 @@ async def test_the_newest_come_from_one_vendor_and_the_rest_from_another(
         answer = await home.fetch(**YEAR)
         if set(served_by(answer)) == {"yahoo"}:
             home.clock.advance(2)
-            answer = await home.fetch(**YEAR)
+            answer = await home.fetch(**anew(YEAR))
 
     assert answer.completeness == truth.COMPLETENESS_COMPLETE
     assert served_by(answer) == ["yahoo", "alpha_vantage"]
@@ -42,11 +42,11 @@ async def test_the_refusal_is_remembered_for_a_day(
 ) -> None:
     async with build(settings=FREE, mode=Mode(sandbox=True, record=tmp_path)) as home:
         for _ in range(4):
-            await home.fetch(**YEAR)
+            await home.fetch(**anew(YEAR))
             home.clock.advance(2)
         assert sizes(tmp_path).count("full") == 1
         home.clock.advance(86_400)
-        await home.fetch(**YEAR)
+        await home.fetch(**anew(YEAR))
         assert sizes(tmp_path).count("full") == 2
 
 

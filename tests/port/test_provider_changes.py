@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from grpc import StatusCode as Code
 
-from tests.port.house import Build, House, pinned, served_by
+from tests.port.house import Build, House, anew, pinned, served_by
 from tests.port.roster import (
     AV,
     QUICK,
@@ -26,7 +26,7 @@ from tests.port.roster import (
 
 async def who(home: House) -> str:
     """Fetch, and return who served."""
-    return served_by(await home.fetch(**RAW))[0]
+    return served_by(await home.fetch(**anew(RAW)))[0]
 
 
 async def test_who_is_switched_off_is_not_asked_and_who_is_pinned_to_it_told(

@@ -17,6 +17,7 @@ from tests.port.house import (
     Build,
     House,
     RefusedError,
+    anew,
     pinned,
     seconds_between,
     served_by,
@@ -125,7 +126,7 @@ async def test_an_unknown_vendor_is_an_invalid_query(home: House, name: str) -> 
 async def test_what_calls_told_shows_in_the_health(build: Build) -> None:
     async with build(settings=QUICK) as home:
         for _ in range(FAILURES):
-            await home.fetch(**RAW)
+            await home.fetch(**anew(RAW))
         told = await health(home, AV)
         other = await health(home, YAHOO)
 
@@ -172,7 +173,7 @@ async def test_a_probe_that_fails_doubles_the_rest_and_recovery_forgives_it(
         rests = []
         for _ in range(2):
             home.clock.advance(between(await breaker(home, AV)) + 1)
-            await home.refused(**RAW, source_policy=pinned(AV))
+            await home.refused(**anew(RAW), source_policy=pinned(AV))
             rests.append(between(await breaker(home, AV)))
 
         assert rests == pytest.approx([2 * REST_SECONDS, 4 * REST_SECONDS], abs=0.01)
@@ -180,7 +181,7 @@ async def test_a_probe_that_fails_doubles_the_rest_and_recovery_forgives_it(
 
         await home.mend(AV)
         home.clock.advance(rests[-1] + 1)
-        await home.fetch(**RAW, source_policy=pinned(AV))
+        await home.fetch(**anew(RAW), source_policy=pinned(AV))
         closed = await breaker(home, AV)
 
     assert closed.state == Breaker.STATE_CLOSED
@@ -206,11 +207,11 @@ async def test_a_watcher_hears_of_every_move_of_a_breaker_in_order(
         await broken(home, AV)
         await watch.heard(1)
         home.clock.advance(REST_SECONDS + 1)
-        await home.refused(**RAW, source_policy=pinned(AV))
+        await home.refused(**anew(RAW), source_policy=pinned(AV))
         await watch.heard(3)
         await home.mend(AV)
         home.clock.advance(2 * REST_SECONDS + 1)
-        await home.fetch(**RAW, source_policy=pinned(AV))
+        await home.fetch(**anew(RAW), source_policy=pinned(AV))
         await watch.heard(5)
 
     assert watch.kinds == [

@@ -31,7 +31,6 @@ MINUTE = {
 }
 GATEWAY = {**UNMETERED, **budget("yahoo", windows=[MINUTE])}
 """A gateway that speaks Yahoo's format, and tells what is left."""
-ASK = one_call("yahoo")
 MESSAGES = {
     "name": "month",
     "limit": 1000,
@@ -44,14 +43,14 @@ MESSAGES = {
 async def told(home: House, headers: dict[str, str], **more: Any) -> None:
     """Ask once, and let the answer tell something."""
     await home.fault("yahoo", "headers", headers=headers, times=1, **more)
-    await home.fetch(**ASK)
+    await home.fetch(**one_call("yahoo"))
 
 
 async def answered(home: House, most: int) -> int:
     """Ask until there is a refusal, and return how many were answered."""
     for number in range(most):
         try:
-            await home.fetch(**ASK)
+            await home.fetch(**one_call("yahoo"))
         except RefusedError:
             return number
     return most
@@ -75,7 +74,7 @@ async def test_saying_three_again_and_again_gives_no_more_than_three(
 ) -> None:
     async with build(settings=GATEWAY) as home:
         await home.fault("yahoo", "headers", headers={REMAINING: "3"})
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
 
         more = await answered(home, 10)
 
@@ -86,7 +85,7 @@ async def test_saying_three_again_and_again_gives_no_more_than_three(
 async def test_a_claim_of_more_changes_nothing(build: Build) -> None:
     async with build(settings=GATEWAY) as home:
         for _ in range(10):
-            await home.fetch(**ASK)
+            await home.fetch(**one_call("yahoo"))
 
         await told(home, {REMAINING: "5000", LIMIT: "6000"})
 
@@ -133,9 +132,9 @@ async def test_a_lower_limit_that_is_told_no_more_is_over(build: Build) -> None:
 async def test_a_lower_limit_that_is_told_with_each_answer_holds(build: Build) -> None:
     async with build(settings=GATEWAY) as home:
         await home.fault("yahoo", "headers", headers={LIMIT: "5"})
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
         home.clock.advance(40)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
         home.clock.advance(40)
 
         assert (await home.window("yahoo", "minute")).limit == 5
@@ -180,7 +179,7 @@ async def test_nothing_remaining_closes_until_the_reset(
         # Tells whole seconds, so it may tell up to one too few.
         closed = seconds_between(before, account.closed_until)
         home.clock.advance(40)
-        failed = await home.refused(**{**ASK, "timeout": 3})
+        failed = await home.refused(**{**one_call("yahoo"), "timeout": 3})
 
         assert 59 <= closed <= 65
         assert "minute" in account.closed_reason
@@ -188,7 +187,7 @@ async def test_nothing_remaining_closes_until_the_reset(
         assert await home.calls("yahoo") == 1
 
         home.clock.advance(closed - 40 + 0.1)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
         assert await home.calls("yahoo") == 2
 
 
@@ -207,16 +206,16 @@ async def test_headers_of_a_refusal_are_heard_as_well(build: Build) -> None:
         await home.fault(
             "yahoo", "status_429", retry_after=5, headers={REMAINING: "0"}, times=1
         )
-        await home.refused(**{**ASK, "timeout": 3})
+        await home.refused(**{**one_call("yahoo"), "timeout": 3})
 
         window = await home.window("yahoo", "minute")
 
         assert (window.used, window.remaining) == (100, 0)
         home.clock.advance(30)
-        await home.refused(**{**ASK, "timeout": 3})
+        await home.refused(**{**one_call("yahoo"), "timeout": 3})
         assert await home.calls("yahoo") == 1
         home.clock.advance(32)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
 
 
 async def test_messages_used_are_debited_and_charged(build: Build) -> None:
@@ -230,9 +229,9 @@ async def test_messages_used_are_debited_and_charged(build: Build) -> None:
         ),
     }
     async with build(settings=settings) as home:
-        plain = await home.fetch(**ASK)
+        plain = await home.fetch(**one_call("yahoo"))
         await home.fault("yahoo", "headers", headers={"IEXCloud-Messages-Used": "10"})
-        dear = await home.fetch(**ASK)
+        dear = await home.fetch(**one_call("yahoo"))
 
         window = await home.window("yahoo", "month")
         account = await home.account("yahoo")
@@ -267,12 +266,12 @@ async def test_endpoints_weigh_what_the_settings_say(build: Build) -> None:
         **budget("yahoo", windows=windows, weights={"chart": 2, "chart:1d": 4}),
     }
     async with build(settings=settings) as home:
-        await home.fetch(**ASK)
-        await home.fetch(**ASK, interval="INTERVAL_1_HOUR")
+        await home.fetch(**one_call("yahoo"))
+        await home.fetch(**one_call("yahoo"), interval="INTERVAL_1_HOUR")
 
         windows_now = await home.windows()
-        failed_dear = await home.refused(**ASK, interval="INTERVAL_1_DAY")
-        await home.fetch(**ASK, interval="INTERVAL_1_HOUR")
+        failed_dear = await home.refused(**one_call("yahoo"), interval="INTERVAL_1_DAY")
+        await home.fetch(**one_call("yahoo"), interval="INTERVAL_1_HOUR")
 
         assert windows_now["yahoo", "calls"].used == 2
         assert windows_now["yahoo", "credits"].used == 6
@@ -287,15 +286,15 @@ async def test_a_month_turns_on_its_first_day(build: Build) -> None:
     settings = {**UNMETERED, **budget("yahoo", windows=[month])}
     first_of_july = datetime(2024, 7, 1, tzinfo=UTC)
     async with build(settings=settings) as home:
-        await home.fetch(**ASK)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
+        await home.fetch(**one_call("yahoo"))
         full = await home.window("yahoo", "month")
         home.clock.advance(timedelta(days=15).total_seconds())
-        failed = await home.refused(**ASK)
+        failed = await home.refused(**one_call("yahoo"))
         assert await home.calls("yahoo") == 2
 
         home.clock.advance((first_of_july - home.clock.now()).total_seconds() + 1)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
 
         assert (full.used, full.remaining) == (2, 0)
         # Nothing leaves in the half second after the turn, as at midnight.

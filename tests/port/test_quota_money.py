@@ -13,6 +13,7 @@ from tests.port.house import (
     UNMETERED,
     Build,
     RefusedError,
+    anew,
     attempts,
     budget,
     one_call,
@@ -168,7 +169,7 @@ async def test_an_allowance_is_not_handed_out_twice_to_those_who_ask_at_once(
     settings = {**PAID, **budget(AV, allowance_units=3)}
     async with build(settings=settings) as home:
         results = await asyncio.gather(
-            *(home.fetch(**RAW, **at_most(0, **pinned(AV))) for _ in range(10)),
+            *(home.fetch(**anew(RAW), **at_most(0, **pinned(AV))) for _ in range(10)),
             return_exceptions=True,
         )
 
@@ -185,7 +186,7 @@ async def test_what_is_within_the_allowance_is_free_to_who_pays_nothing(
     settings = {**PAID, **budget(AV, allowance_units=1)}
     async with build(settings=settings) as home:
         answer = await home.fetch(**RAW, **at_most(0, **pinned(AV)))
-        failed = await home.refused(**RAW, **at_most(0, **pinned(AV)))
+        failed = await home.refused(**anew(RAW), **at_most(0, **pinned(AV)))
 
         assert served_by(answer) == [AV]
         assert failed.reason == "COST_LIMIT_EXCEEDED"

@@ -18,7 +18,6 @@ from tests.port.house import (
 )
 
 AV = "alpha_vantage"
-ASK = one_call("yahoo")
 HOUR = [{"name": "hour", "limit": 100, "seconds": 3600}]
 # Where a folder is named, vendors within the process have a ledger as well.
 GATEWAY = {
@@ -33,12 +32,12 @@ async def test_what_was_used_and_spent_is_known_again(
     settings = {**GATEWAY, "STATE__FOLDER": str(tmp_path)}
     async with build(settings=settings) as home:
         for _ in range(3):
-            await home.fetch(**ASK)
+            await home.fetch(**one_call("yahoo"))
 
     async with build(settings=settings) as home:
         hour = await home.window("yahoo", "hour")
         spend = (await home.account("yahoo")).spend
-        answer = await home.fetch(**ASK)
+        answer = await home.fetch(**one_call("yahoo"))
 
     assert (hour.used, hour.reserved, hour.remaining) == (3, 0, 97)
     assert (spend.units, spend.metered_usd) == (3, pytest.approx(1.0))
@@ -50,11 +49,11 @@ async def test_a_vendor_that_is_closed_stays_so(build: Build, tmp_path: Path) ->
     settings = {**GATEWAY, "STATE__FOLDER": str(tmp_path)}
     async with build(settings=settings) as home:
         await home.fault("yahoo", "status_429", retry_after=600)
-        await home.refused(**ASK)
+        await home.refused(**one_call("yahoo"))
 
     async with build(settings=settings) as home:
         account = await home.account("yahoo")
-        failed = await home.refused(**ASK)
+        failed = await home.refused(**one_call("yahoo"))
 
         assert account.HasField("closed_until")
         assert failed.reason == "QUOTA_EXHAUSTED"
@@ -73,7 +72,7 @@ async def test_what_the_vendor_told_of_others_is_known_again(
     }
     async with build(settings=settings) as home:
         await home.fault("yahoo", "headers", headers={"X-Remaining": "2"}, times=1)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
 
     async with build(settings=settings) as home:
         hour = await home.window("yahoo", "hour")
@@ -92,7 +91,7 @@ async def test_a_limit_that_the_vendor_lowered_is_known_again(
     }
     async with build(settings=settings) as home:
         await home.fault("yahoo", "headers", headers={"X-Limit": "2"}, times=1)
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
 
     async with build(settings=settings) as home:
         hour = await home.window("yahoo", "hour")
@@ -143,7 +142,7 @@ async def test_a_day_that_turns_elsewhere_now_is_not_handed_out_again(
         }
         async with build(settings=settings) as home:
             found.append((await home.window("yahoo", "day")).used)
-            await home.fetch(**ASK)
+            await home.fetch(**one_call("yahoo"))
 
     assert found == [0, 1, 2]
 
@@ -179,24 +178,24 @@ async def test_a_ledger_that_is_deleted_meanwhile_holds_calls_back(
     }
     file = tmp_path / "ledger.sqlite3"
     async with build(settings=settings) as home:
-        await home.fetch(**ASK)
+        await home.fetch(**one_call("yahoo"))
         await asyncio.to_thread(file.rename, tmp_path / "elsewhere")
 
         async def held_back() -> bool:
             try:
-                await home.fetch(**ASK)
+                await home.fetch(**one_call("yahoo"))
             except RefusedError:
                 return True
             return False
 
         await until(held_back)
-        failed = await home.refused(**ASK)
+        failed = await home.refused(**one_call("yahoo"))
         assert failed.reason == "LEDGER_UNAVAILABLE"
         assert "restart the server" in failed.message
         assert not await asyncio.to_thread(file.exists)
         used = (await home.window("yahoo", "hour")).used
         await asyncio.to_thread((tmp_path / "elsewhere").rename, file)
-        await home.recovered(**ASK)
+        await home.recovered(**one_call("yahoo"))
 
     async with build(settings=settings) as home:
         assert (await home.window("yahoo", "hour")).used == used + 1
@@ -208,6 +207,6 @@ async def test_without_a_folder_vendors_within_the_process_end_with_it(
     for _ in range(2):
         async with build(settings=GATEWAY) as home:
             hour = await home.window("yahoo", "hour")
-            await home.fetch(**ASK)
+            await home.fetch(**one_call("yahoo"))
 
         assert hour.used == 0

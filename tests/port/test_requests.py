@@ -113,17 +113,6 @@ async def test_a_range_that_is_too_long_is_sent_to_fetch_batch(home: House) -> N
     assert too_many.fields == {"limit"}
 
 
-async def test_consensus_is_refused_as_long_as_it_is_not_served(home: House) -> None:
-    failed = await home.refused(
-        symbol="MSFT", source_policy={"mode": "MODE_CONSENSUS"}, **MAY
-    )
-
-    assert (failed.code, failed.reason) == (
-        Code.FAILED_PRECONDITION,
-        "CAPABILITY_MISSING",
-    )
-
-
 async def test_what_is_not_said_is_a_day_split_rows_regular_and_any(
     home: House,
 ) -> None:
@@ -270,9 +259,9 @@ async def test_more_calls_than_fit_are_refused_at_once(build: Build) -> None:
         await home.fault("alpha_vantage", "hang", times=3)
         inside = [
             asyncio.create_task(
-                home.fetch(symbol="MSFT", adjustment="ADJUSTMENT_RAW", **MAY)
+                home.fetch(symbol=symbol, adjustment="ADJUSTMENT_RAW", **MAY)
             )
-            for _ in range(3)
+            for symbol in ("MSFT", "AAPL", "IBM")
         ]
         await home.until_called("alpha_vantage", 3)
 

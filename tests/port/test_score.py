@@ -7,11 +7,21 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.port.house import UNMETERED, Build, House, ordered, pinned, served_by, until
+from tests.port.house import (
+    UNMETERED,
+    Build,
+    House,
+    anew,
+    ordered,
+    pinned,
+    served_by,
+    until,
+)
 
 AV = "alpha_vantage"
 RAW = {"symbol": "MSFT", "limit": 5, "adjustment": "ADJUSTMENT_RAW"}
-QUICK = {**UNMETERED, "RETRY__ATTEMPTS": "1"}
+QUICK = {**UNMETERED, "RETRY__ATTEMPTS": "1", "HEDGE__SHARE": "0"}
+"""Nobody is asked only because another is slow: whoever is first is heard out."""
 MOST_CALLS = 6
 """Within so many calls traffic must move."""
 PROBE_SECONDS = 10.5
@@ -20,7 +30,7 @@ PROBE_SECONDS = 10.5
 async def slow_fetch(home: House, **request: object) -> str:
     """Fetch while the first vendor takes three seconds; return who served."""
     before = await home.calls(AV)
-    task = asyncio.create_task(home.fetch(**{**RAW, **request}))
+    task = asyncio.create_task(home.fetch(**{**anew(RAW), **request}))
 
     async def asked() -> bool:
         return task.done() or await home.calls(AV) > before
@@ -40,7 +50,7 @@ async def slowed(home: House) -> None:
 
 async def who(home: House) -> str:
     """Fetch, and return who served."""
-    return served_by(await home.fetch(**RAW))[0]
+    return served_by(await home.fetch(**anew(RAW)))[0]
 
 
 async def test_traffic_leaves_who_becomes_slow_and_returns_when_it_recovers(
@@ -127,7 +137,7 @@ async def test_the_last_one_standing_is_tried_and_an_open_breaker_is_not_passed(
         assert await who(home) == "yahoo"
         await home.fault("yahoo", "status_500")
         for _ in range(5):
-            await home.refused(**RAW, source_policy=pinned("yahoo"))
+            await home.refused(**anew(RAW), source_policy=pinned("yahoo"))
         before = await home.calls("yahoo")
 
         served = [await who(home) for _ in range(3)]

@@ -157,6 +157,8 @@ async def test_without_the_splits_raw_is_never_passed_off_as_split(
     assert failed.reason == reason
     assert (await home.functions())["SPLITS"] == 1
 
+    # That a symbol is unknown is not asked again at once.
+    home.clock.advance(61)
     await home.fault("alpha_vantage", fault, times=1)
     answer = await home.fetch(**request)
     assert served_by(answer) == ["yahoo"]

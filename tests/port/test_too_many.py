@@ -8,7 +8,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode as Code
 
-from tests.port.house import Build, House, RefusedError, pinned, served_by
+from tests.port.house import Build, House, RefusedError, anew, pinned, served_by
 
 MAY = {"start": "2024-05-01T00:00:00Z", "end": "2024-06-01T00:00:00Z"}
 RAW = {"symbol": "MSFT", "adjustment": "ADJUSTMENT_RAW", **MAY}
@@ -53,7 +53,7 @@ async def test_429_is_not_retried_by_others_at_the_same_time(
     await home.fault(vendor, "status_429", retry_after=120)
     await home.refused(**request)
 
-    failures = await asyncio.gather(*(home.refused(**request) for _ in range(20)))
+    failures = await asyncio.gather(*(home.refused(**anew(request)) for _ in range(20)))
 
     assert {failed.reason for failed in failures} == {"QUOTA_EXHAUSTED"}
     assert await home.calls(vendor) == 1
@@ -81,7 +81,7 @@ async def test_429_without_a_time_rests_five_minutes_then_ten(home: House) -> No
     # An answer starts it anew.
     home.clock.advance(1)
     await home.fault("yahoo", "status_429", times=1)
-    third = await home.refused(**request)
+    third = await home.refused(**anew(request))
     assert third.retry_seconds == pytest.approx(300, abs=2)
 
 
@@ -92,7 +92,7 @@ async def test_another_vendor_answers_while_one_is_out(home: House) -> None:
 
     for _ in range(3):
         home.clock.advance(2)
-        answer = await home.fetch(**SPLIT)
+        answer = await home.fetch(**anew(SPLIT))
         assert served_by(answer) == ["yahoo"]
         assert answer.attempts[0].calls == 0
         assert answer.attempts[0].reason.startswith("QUOTA_EXHAUSTED: ")
@@ -163,7 +163,9 @@ async def answered(home: House, count: int, *, seconds: float = 20) -> list[floa
     """Ask Alpha Vantage at once; return the waits of those that had to come back."""
     results = await asyncio.gather(
         *(
-            home.fetch(**RAW, source_policy=pinned("alpha_vantage"), timeout=seconds)
+            home.fetch(
+                **anew(RAW), source_policy=pinned("alpha_vantage"), timeout=seconds
+            )
             for _ in range(count)
         ),
         return_exceptions=True,
@@ -231,7 +233,7 @@ async def test_quota_is_hardly_waited_for_while_another_vendor_is_free(
     async with build(settings={"SANDBOX__ALPHA_VANTAGE_PLAN": "free"}) as home:
         assert served_by(await home.fetch(**RAW)) == ["alpha_vantage"]
 
-        answer = await home.fetch(**RAW)
+        answer = await home.fetch(**anew(RAW))
 
         assert served_by(answer) == ["yahoo"]
         assert answer.attempts[0].reason.startswith("QUOTA_EXHAUSTED: ")
@@ -243,7 +245,7 @@ async def test_quota_is_hardly_waited_for_while_another_vendor_is_free(
 async def test_a_vendor_without_published_limits_is_not_overrun(build: Build) -> None:
     async with build() as home:
         request = {**SPLIT, "source_policy": pinned("yahoo")}
-        answers = await asyncio.gather(*(home.fetch(**request) for _ in range(4)))
+        answers = await asyncio.gather(*(home.fetch(**anew(request)) for _ in range(4)))
 
         assert all(served_by(answer) == ["yahoo"] for answer in answers)
         assert (await home.stats("yahoo"))["violations"] == 0

@@ -132,3 +132,83 @@ def test_whatever_happens_shares_are_shares(
     if view.p50_seconds is not None:
         assert view.p95_seconds is not None
         assert view.p50_seconds <= view.p95_seconds
+
+
+def quick(health: Health, calls: int = 8) -> Health:
+    """Let a vendor answer quickly, at the very start."""
+    for _ in range(calls):
+        health.succeeded(0.0, 1, QUICK)
+    return health
+
+
+def test_calls_under_way_say_nothing_until_they_are_overdue() -> None:
+    health = quick(Health())
+    before = health.view(0.0)
+    for _ in range(5):
+        health.left(0.0)
+
+    young, old = health.view(1.0), health.view(1.1)
+
+    assert (young.under_way, young.success) == (5, before.success)
+    assert young.p95_seconds == QUICK
+    assert old.success is not None
+    assert old.success < 0.6
+    assert (old.p50_seconds, old.p95_seconds) == (1.1, 1.1)
+
+
+def test_the_slower_the_usual_answer_the_longer_is_a_call_waited_for() -> None:
+    health = Health()
+    for _ in range(8):
+        health.succeeded(0.0, 1, 2.0)
+    health.left(0.0)
+
+    assert health.view(6.0).success == 1.0
+    assert health.view(6.1).success != 1.0
+
+
+def test_of_whom_nothing_is_known_a_call_is_overdue_after_a_fair_time() -> None:
+    health = Health()
+    for _ in range(5):
+        health.left(0.0)
+
+    assert health.view(2.5).success is None
+    assert (health.view(2.6).success, health.view(2.6).judged) == (0.0, True)
+
+
+def test_a_call_that_is_over_no_longer_counts() -> None:
+    health = quick(Health())
+    overs = [health.left(0.0) for _ in range(100)]
+    assert health.view(9.0).under_way == 100
+
+    for over in (*overs, *overs):
+        over()
+
+    assert health.view(9.0).under_way == 0
+    assert health.view(9.0).success == 1.0
+
+
+def test_a_call_that_was_overdue_when_it_was_given_up_goes_on_counting() -> None:
+    patient, hasty = quick(Health()), quick(Health())
+
+    patient.given_up(5.0, 7, 5.0)
+    hasty.given_up(0.5, 7, 0.5)
+
+    assert patient.view(5.0).last_failure == "no answer within 5 seconds"
+    assert patient.view(5.0).p95_seconds == 5.0
+    assert (hasty.view(5.0).success, hasty.view(5.0).last_failure_ns) == (1.0, None)
+
+
+def test_how_long_answers_take_is_told_once_there_are_enough() -> None:
+    assert quick(Health(), 4).view(0.0).answered_p95_seconds is None
+    assert quick(Health(), 5).view(0.0).answered_p95_seconds == QUICK
+
+
+def test_silence_does_not_change_how_long_answers_take() -> None:
+    health = quick(Health())
+    for _ in range(10):
+        health.failed(0.0, 2, 10.0, "silent")
+    health.left(0.0)
+
+    view = health.view(30.0)
+
+    assert (view.answered_p95_seconds, view.p95_seconds) == (QUICK, 30.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from ingestion_server.domain.instrument import instrument
 from ingestion_server.ports.hooks import OK, CallDetails
 from ingestion_server.registry.health import HealthView
 from ingestion_server.registry.standing import Standings
@@ -104,3 +106,57 @@ def test_who_was_heard_of_longest_ago_makes_room() -> None:
 
     seen = [standings.view(name, BARS).samples for name in ("acme", "zenith", "omega")]
     assert seen == [pytest.approx(1.89, abs=0.01), 0.0, 1.0]
+
+
+async def test_a_call_under_way_is_counted_until_it_is_over() -> None:
+    clock = ManualClock()
+    standings = Standings(clock)
+    for _ in range(8):
+        standings(ended(OK))
+
+    over = standings.left("acme", BARS)
+    await clock.advance(3.5)
+
+    assert standings.asked_seconds_ago("acme", BARS) == 3.5
+    assert standings.view("acme", BARS).under_way == 1
+    assert standings.view("acme", BARS).success != 1.0
+
+    over()
+    assert standings.view("acme", BARS).under_way == 0
+    assert standings.view("acme", BARS).success == 1.0
+
+
+@pytest.mark.parametrize("outcome", ["CANCELLED", "DEADLINE_EXCEEDED"])
+def test_a_call_that_was_given_up_too_late_to_be_innocent_is_a_failure(
+    outcome: str,
+) -> None:
+    standings = Standings(ManualClock())
+
+    standings(msgspec.structs.replace(ended(outcome), seconds=2.6))
+
+    assert standings.view("acme", BARS).success == 0.0
+
+
+def test_a_call_may_end_after_its_vendor_made_room_for_another() -> None:
+    standings = Standings(ManualClock(), entries=1)
+    over = standings.left("acme", BARS)
+    standings.left("zenith", BARS)
+
+    over()
+
+    assert standings.view("acme", BARS) == HealthView()
+    assert standings.view("zenith", BARS).under_way == 1
+
+
+def test_an_example_is_what_a_vendor_gave_last_or_else_what_another_did() -> None:
+    standings = Standings(ManualClock())
+    assert standings.example("acme", BARS) is None
+
+    standings.served("zenith", BARS, instrument("MSFT"))
+    standings.served("acme", BARS, instrument("AAPL"))
+    standings.served("acme", BARS, instrument("NVDA"))
+
+    examples = [standings.example(name, BARS) for name in ("acme", "zenith")]
+    assert examples == [instrument("NVDA"), instrument("MSFT")]
+    assert standings.example("omega", BARS) in examples
+    assert standings.example("acme", "bars:fx") is None

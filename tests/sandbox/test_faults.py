@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+import aiohttp
 import pytest
 
 from ingestion_server import sandbox
@@ -88,6 +89,26 @@ async def test_damaged_bytes_are_no_json(caller, vendor, path, query, fault):
     assert (len(body) < len(whole)) == (fault == "truncated")
     with pytest.raises(ValueError, match=r"."):
         json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "path", "query"),
+    [("alpha_vantage", "/query", DAY), ("yahoo", CHART, ROWS)],
+)
+async def test_a_cut_ends_the_connection_within_the_body(caller, vendor, path, query):
+    """Some of what the header promised, then no more; the next call is well."""
+    whole = (await caller.get(path, **query))[1]
+    await caller.fault(vendor, fault="cut", times=1)
+
+    async with caller.session.get(caller.url + path, params=query) as reply:
+        promised = reply.content_length
+        part = await reply.content.read(100)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await reply.read()
+
+    assert (reply.status, promised) == (200, len(whole))
+    assert whole.startswith(part)
+    assert (await caller.get(path, **query))[1] == whole
 
 
 async def test_empty_bodies(caller):

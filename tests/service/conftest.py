@@ -16,6 +16,7 @@ from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import bound_server
 from tests.clocks import ManualClock
+from tests.service.benchmarkers import FakeBenchmarker
 from tests.service.directories import FakeDirectory, FakeRouter
 from tests.service.ledgers import FakeLedger
 
@@ -45,6 +46,12 @@ def router() -> FakeRouter:
 
 
 @pytest.fixture
+async def benchmarker() -> FakeBenchmarker:
+    """Compare vendors as the test says."""
+    return FakeBenchmarker()
+
+
+@pytest.fixture
 async def door() -> Door:
     """Let in one call, and two that watch."""
     return Door(1, most_watchers=2)
@@ -55,6 +62,7 @@ async def channel(
     ledger: FakeLedger,
     directory: FakeDirectory,
     router: FakeRouter,
+    benchmarker: FakeBenchmarker,
     door: Door,
     clock: ManualClock,
 ) -> AsyncIterator[grpc.aio.Channel]:
@@ -62,7 +70,14 @@ async def channel(
     bound = bound_server(
         [
             QuotaServicer(ledger, door, clock),
-            ProviderServicer(directory, router, door, clock),
+            ProviderServicer(
+                directory,
+                router,
+                door,
+                clock,
+                cache=directory.cache_use,
+                benchmarker=benchmarker,
+            ),
         ],
         "127.0.0.1:0",
         None,

@@ -12,6 +12,7 @@ from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.query import BarQuery
+from ingestion_server.ports.caching import CacheCounts, CacheUse
 from ingestion_server.ports.policy import BreakerPosition
 from ingestion_server.ports.provider import Capability, Lifecycle
 from ingestion_server.ports.routing import (
@@ -120,6 +121,30 @@ ROUTE = (
     ),
 )
 
+CACHE = CacheUse(
+    enabled=True,
+    counts=CacheCounts(
+        hits=6,
+        partial_hits=1,
+        misses=1,
+        encoded_hits=4,
+        shared=2,
+        negative_hits=3,
+        stale=5,
+        evictions=7,
+        rebased=8,
+        revised=9,
+    ),
+    bytes=1_000,
+    limit_bytes=64_000,
+    file_bytes=4_096,
+    limit_file_bytes=256_000,
+    series=10,
+    bars=11,
+    oldest_forming_seconds=1.5,
+    file_problem="the disk is full",
+)
+
 
 def event(number: int, provider: str = "alpha_vantage") -> Event:
     """Tell that a breaker opened."""
@@ -145,6 +170,7 @@ class FakeDirectory:
     def __init__(self, clock: ManualClock) -> None:
         self.vendors = {"alpha_vantage": ALPHA_VANTAGE, "yahoo": YAHOO}
         self.updates: list[tuple[str, bool | None, int | None]] = []
+        self.cache = CACHE
         self.bound = False
         """Whether the operator allows no change."""
         self._events = Waits[Event](clock)
@@ -153,6 +179,10 @@ class FakeDirectory:
     def change(self, name: str, **changes: object) -> None:
         """Change what is true of a vendor."""
         self.vendors[name] = msgspec.structs.replace(self.vendors[name], **changes)
+
+    def cache_use(self) -> CacheUse:
+        """Tell of the cache that was set."""
+        return self.cache
 
     def reports(self) -> Sequence[ProviderReport]:
         """Return the vendors that were set."""
@@ -166,7 +196,7 @@ class FakeDirectory:
         """Wait for a newer event, or for the clock."""
         await self._events.changed(after_event, within_seconds)
 
-    def update(
+    async def update(
         self, name: str, *, enabled: bool | None, priority: int | None
     ) -> ProviderReport:
         """Remember the wish, and grant it."""

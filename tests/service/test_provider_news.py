@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ingestion_server.ports.caching import CacheUse
 from ingestion_server.ports.routing import BreakerView, Factor, ProviderReport, Score
 from ingestion_server.service.provider_news import Told
 from tests.clocks import NOW_NS, SECOND_NS
 from tests.service.directories import (
     ALPHA_VANTAGE,
+    CACHE,
     EQUITIES,
     SCORE,
     UNTRIED,
@@ -24,9 +26,10 @@ LATER_NS = NOW_NS + SECOND_NS
 def news_of(*reports: ProviderReport) -> list[int]:
     """Return how many vendors are news in each message but the first."""
     watcher = Told(["alpha_vantage"])
-    assert watcher.news([ALPHA_VANTAGE, YAHOO], [], NOW_NS).providers
+    assert watcher.news([ALPHA_VANTAGE, YAHOO], CACHE, [], NOW_NS).providers
     return [
-        len(watcher.news([report, YAHOO], [], LATER_NS).providers) for report in reports
+        len(watcher.news([report, YAHOO], CACHE, [], LATER_NS).providers)
+        for report in reports
     ]
 
 
@@ -96,7 +99,49 @@ def test_a_kind_of_data_that_was_not_asked_for_before_is_news() -> None:
 
 
 def test_events_are_told_with_their_moment() -> None:
-    message = Told([]).news([], [event(3)], NOW_NS)
+    message = Told([]).news([], CACHE, [event(3)], NOW_NS)
 
     assert [one.number for one in message.events] == [3]
     assert message.as_of.seconds == NOW_NS // SECOND_NS
+
+
+def cache(**changes: object) -> CacheUse:
+    """Change what is known of the cache."""
+    return msgspec.structs.replace(CACHE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, False),
+        ({"oldest_forming_seconds": 2.5}, False),
+        ({"oldest_forming_seconds": None}, True),
+        ({"series": 12}, True),
+        ({"counts": msgspec.structs.replace(CACHE.counts, hits=7)}, True),
+        ({"file_problem": ""}, True),
+    ],
+)
+def test_the_cache_alone_is_told_if_more_than_an_age_has_changed(
+    *, changed: dict[str, object], told: bool
+) -> None:
+    watcher = Told(["alpha_vantage"])
+    watcher.news([ALPHA_VANTAGE], CACHE, [], NOW_NS)
+
+    message = watcher.news([ALPHA_VANTAGE], cache(**changed), [], LATER_NS)
+
+    assert message.HasField("cache") is told
+    assert not message.providers
+
+
+def test_the_cache_is_told_with_whatever_is_told() -> None:
+    watcher = Told(["alpha_vantage"])
+    aged = cache(oldest_forming_seconds=2.5)
+
+    messages = [
+        watcher.news([ALPHA_VANTAGE], CACHE, [], NOW_NS),
+        watcher.news([ALPHA_VANTAGE], CACHE, [event(3)], LATER_NS),
+        watcher.news([with_health(last_success_ns=NOW_NS)], aged, [], LATER_NS),
+    ]
+
+    assert [one.cache.hits for one in messages] == [6, 6, 6]
+    assert messages[-1].cache.oldest_forming.seconds == 2

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
+import msgspec
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import (
     bar_pb2,
+    cache_pb2,
     ingestion_service_pb2,
     provider_pb2,
     provider_service_pb2,
@@ -19,6 +21,7 @@ from marketdata.ingestion.v1 import (
 )
 
 from ingestion_server.domain.errors import InvalidQueryError, Violation
+from ingestion_server.ports.caching import CacheCounts, CacheUse
 from ingestion_server.service.admission import Door
 from tests.clocks import NOW_NS, SECOND_NS, ManualClock
 from tests.service.directories import FakeDirectory, FakeRouter, event
@@ -106,6 +109,54 @@ async def test_all_vendors_are_listed_in_order(vendors: Stub) -> None:
 
     assert [one.name for one in answer.providers] == ["alpha_vantage", "yahoo"]
     assert answer.as_of == Timestamp(seconds=NOW)
+
+
+async def test_what_is_kept_of_answers_reaches_the_wire(vendors: Stub) -> None:
+    cache = (await vendors.ListProviders(List())).cache
+
+    assert cache == cache_pb2.CacheUse(
+        enabled=True,
+        bytes=1_000,
+        limit_bytes=64_000,
+        file_bytes=4_096,
+        limit_file_bytes=256_000,
+        series=10,
+        bars=11,
+        hits=6,
+        partial_hits=1,
+        misses=1,
+        hit_ratio=0.75,
+        encoded_hits=4,
+        shared=2,
+        negative_hits=3,
+        stale=5,
+        evictions=7,
+        rebased=8,
+        revised=9,
+        oldest_forming=Duration(seconds=1, nanos=500_000_000),
+        file_problem="the disk is full",
+    )
+
+
+async def test_a_cache_that_was_never_asked_has_no_ratio_and_no_age(
+    vendors: Stub, directory: FakeDirectory
+) -> None:
+    directory.cache = CacheUse(enabled=True, counts=CacheCounts())
+
+    assert (await vendors.ListProviders(List())).cache == cache_pb2.CacheUse(
+        enabled=True
+    )
+
+
+async def test_a_cache_that_is_switched_off_counts_nothing(
+    vendors: Stub, directory: FakeDirectory
+) -> None:
+    directory.cache = CacheUse(enabled=False, counts=CacheCounts(shared=3))
+
+    answer = await vendors.ListProviders(List())
+
+    assert answer.HasField("cache")
+    assert answer.cache == cache_pb2.CacheUse()
 
 
 async def test_nothing_is_invented_where_nothing_is_known(vendors: Stub) -> None:
@@ -331,6 +382,20 @@ async def test_only_what_has_changed_is_told_and_not_before_its_time(
     assert [(one.name, one.priority) for one in second.providers] == [("yahoo", 1)]
     assert not second.events
     assert second.as_of == Timestamp(seconds=NOW + 5)
+
+
+async def test_a_cache_that_was_used_is_told_while_vendors_stay_as_they_are(
+    vendors: Stub, directory: FakeDirectory, clock: ManualClock
+) -> None:
+    messages = await watched(vendors, directory)
+    counts = msgspec.structs.replace(directory.cache.counts, hits=8)
+    directory.cache = msgspec.structs.replace(directory.cache, counts=counts)
+
+    await clock.advance(1)
+    second = await anext(messages)
+
+    assert (second.cache.hits, second.cache.hit_ratio) == (8, 0.8)
+    assert not second.providers
 
 
 async def test_an_event_is_told_at_once_with_what_has_changed(

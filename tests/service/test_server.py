@@ -23,6 +23,7 @@ from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import Servicer, bound_server
 from tests.clocks import ManualClock
+from tests.service.benchmarkers import FakeBenchmarker
 from tests.service.directories import FakeDirectory, FakeRouter
 from tests.service.ledgers import FakeLedger
 
@@ -40,7 +41,14 @@ def servicers(
     return [
         IngestionServicer(cast("Fetcher", None), door, symbols_at_once=1),
         QuotaServicer(ledger, door, clock),
-        ProviderServicer(directory, FakeRouter(), door, clock),
+        ProviderServicer(
+            directory,
+            FakeRouter(),
+            door,
+            clock,
+            cache=directory.cache_use,
+            benchmarker=FakeBenchmarker(),
+        ),
     ]
 
 

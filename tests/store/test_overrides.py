@@ -19,10 +19,10 @@ def test_where_nothing_was_changed_nothing_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_what_was_changed_is_known_again(tmp_path: Path) -> None:
-    FileOverrides(tmp_path / "new").save({"yahoo": Override(priority=1)})
+async def test_what_was_changed_is_known_again(tmp_path: Path) -> None:
+    await FileOverrides(tmp_path / "new").save({"yahoo": Override(priority=1)})
 
-    FileOverrides(tmp_path / "new").save(CHANGED)
+    await FileOverrides(tmp_path / "new").save(CHANGED)
 
     assert FileOverrides(tmp_path / "new").load() == CHANGED
     assert [file.name for file in (tmp_path / "new").iterdir()] == [FILE_NAME]
@@ -47,19 +47,19 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         FileOverrides(tmp_path).load()
 
 
-def test_what_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
+async def test_what_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
     overrides = FileOverrides(tmp_path)
-    overrides.save(CHANGED)
+    await overrides.save(CHANGED)
     (tmp_path / f"{FILE_NAME}.new").mkdir()
 
     with pytest.raises(OverridesError, match="cannot write"):
-        overrides.save({})
+        await overrides.save({})
 
     assert overrides.load() == CHANGED
 
 
-def test_without_a_folder_nothing_is_kept() -> None:
+async def test_without_a_folder_nothing_is_kept() -> None:
     overrides = NoOverrides()
-    overrides.save(CHANGED)
+    await overrides.save(CHANGED)
 
     assert overrides.load() == {}

@@ -25,4 +25,5 @@ def _nothing_blocks() -> Iterator[None]:
     with blockbuster_ctx("ingestion_server") as blocker:
         for read in _PROCFS:
             blocker.functions[read].can_block_in("process_collector.py", "collect")
+            blocker.functions[read].can_block_in("loop_lag.py", "processor_wait")
         yield

@@ -113,7 +113,7 @@ class _BarStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BarState.Val
     BAR_STATE_PARTIAL: _BarState.ValueType  # 2
     """The bar's time is not over, or the vendor may still be settling it."""
     BAR_STATE_REVISED: _BarState.ValueType  # 3
-    """The vendor corrected the bar after it was final."""
+    """The vendor corrected the bar after it was final; it stays marked."""
 
 class BarState(_BarState, metaclass=_BarStateEnumTypeWrapper):
     """BarState says whether a bar can still change."""
@@ -125,7 +125,7 @@ BAR_STATE_FINAL: BarState.ValueType  # 1
 BAR_STATE_PARTIAL: BarState.ValueType  # 2
 """The bar's time is not over, or the vendor may still be settling it."""
 BAR_STATE_REVISED: BarState.ValueType  # 3
-"""The vendor corrected the bar after it was final."""
+"""The vendor corrected the bar after it was final; it stays marked."""
 Global___BarState: _TypeAlias = BarState  # noqa: Y015
 
 @_typing.final

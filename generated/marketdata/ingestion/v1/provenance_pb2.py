@@ -26,25 +26,25 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(marketdata/ingestion/v1/provenance.proto\x12\x17marketdata.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x0fMissingInterval\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb5\x02\n\x06Source\x12\x10\n\x08provider\x18\x01 \x01(\t\x12)\n\x05start\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nfeed_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfrom_cache\x18\x06 \x01(\x08\x12,\n\tcache_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64\x65rived\x18\x08 \x01(\x08\x12\x12\n\nderivation\x18\t \x01(\t\"\xb2\x01\n\x07\x41ttempt\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x38\n\x07outcome\x18\x02 \x01(\x0e\x32\'.marketdata.ingestion.v1.AttemptOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12*\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x63ost_usd\x18\x05 \x01(\x01\x12\r\n\x05\x63\x61lls\x18\x06 \x01(\x05\"\x7f\n\x0bQualityFlag\x12\x36\n\x04kind\x18\x01 \x01(\x0e\x32(.marketdata.ingestion.v1.QualityFlagKind\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*|\n\x0c\x43ompleteness\x12\x1c\n\x18\x43OMPLETENESS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43OMPLETENESS_COMPLETE\x10\x01\x12\x18\n\x14\x43OMPLETENESS_PARTIAL\x10\x02\x12\x19\n\x15\x43OMPLETENESS_DEGRADED\x10\x03*\xa3\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41TTEMPT_OUTCOME_SERVED\x10\x01\x12\x1b\n\x17\x41TTEMPT_OUTCOME_NO_DATA\x10\x02\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x03\x12\x1b\n\x17\x41TTEMPT_OUTCOME_SKIPPED\x10\x04*\xb1\x02\n\x0fQualityFlagKind\x12!\n\x1dQUALITY_FLAG_KIND_UNSPECIFIED\x10\x00\x12%\n!QUALITY_FLAG_KIND_ROW_QUARANTINED\x10\x01\x12\x1f\n\x1bQUALITY_FLAG_KIND_ROW_EMPTY\x10\x02\x12\"\n\x1eQUALITY_FLAG_KIND_FIELD_ABSENT\x10\x03\x12&\n\"QUALITY_FLAG_KIND_CALENDAR_UNKNOWN\x10\x04\x12\x1d\n\x19QUALITY_FLAG_KIND_DERIVED\x10\x05\x12#\n\x1fQUALITY_FLAG_KIND_FLAGS_OMITTED\x10\x06\x12#\n\x1fQUALITY_FLAG_KIND_LABEL_ASSUMED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(marketdata/ingestion/v1/provenance.proto\x12\x17marketdata.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x0fMissingInterval\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb5\x02\n\x06Source\x12\x10\n\x08provider\x18\x01 \x01(\t\x12)\n\x05start\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nfeed_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfrom_cache\x18\x06 \x01(\x08\x12,\n\tcache_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64\x65rived\x18\x08 \x01(\x08\x12\x12\n\nderivation\x18\t \x01(\t\"\xd1\x01\n\x07\x41ttempt\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x38\n\x07outcome\x18\x02 \x01(\x0e\x32\'.marketdata.ingestion.v1.AttemptOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12*\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x63ost_usd\x18\x05 \x01(\x01\x12\r\n\x05\x63\x61lls\x18\x06 \x01(\x05\x12\r\n\x05hedge\x18\x07 \x01(\x08\x12\x0e\n\x06shared\x18\x08 \x01(\x08\"\x7f\n\x0bQualityFlag\x12\x36\n\x04kind\x18\x01 \x01(\x0e\x32(.marketdata.ingestion.v1.QualityFlagKind\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*|\n\x0c\x43ompleteness\x12\x1c\n\x18\x43OMPLETENESS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43OMPLETENESS_COMPLETE\x10\x01\x12\x18\n\x14\x43OMPLETENESS_PARTIAL\x10\x02\x12\x19\n\x15\x43OMPLETENESS_DEGRADED\x10\x03*\xc2\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41TTEMPT_OUTCOME_SERVED\x10\x01\x12\x1b\n\x17\x41TTEMPT_OUTCOME_NO_DATA\x10\x02\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x03\x12\x1b\n\x17\x41TTEMPT_OUTCOME_SKIPPED\x10\x04\x12\x1d\n\x19\x41TTEMPT_OUTCOME_OVERTAKEN\x10\x05*\x95\x03\n\x0fQualityFlagKind\x12!\n\x1dQUALITY_FLAG_KIND_UNSPECIFIED\x10\x00\x12%\n!QUALITY_FLAG_KIND_ROW_QUARANTINED\x10\x01\x12\x1f\n\x1bQUALITY_FLAG_KIND_ROW_EMPTY\x10\x02\x12\"\n\x1eQUALITY_FLAG_KIND_FIELD_ABSENT\x10\x03\x12&\n\"QUALITY_FLAG_KIND_CALENDAR_UNKNOWN\x10\x04\x12\x1d\n\x19QUALITY_FLAG_KIND_DERIVED\x10\x05\x12#\n\x1fQUALITY_FLAG_KIND_FLAGS_OMITTED\x10\x06\x12#\n\x1fQUALITY_FLAG_KIND_LABEL_ASSUMED\x10\x07\x12\x1b\n\x17QUALITY_FLAG_KIND_STALE\x10\x08\x12\"\n\x1eQUALITY_FLAG_KIND_DISAGREEMENT\x10\t\x12!\n\x1dQUALITY_FLAG_KIND_UNCONFIRMED\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'marketdata.ingestion.v1.provenance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPLETENESS']._serialized_start=875
-  _globals['_COMPLETENESS']._serialized_end=999
-  _globals['_ATTEMPTOUTCOME']._serialized_start=1002
-  _globals['_ATTEMPTOUTCOME']._serialized_end=1165
-  _globals['_QUALITYFLAGKIND']._serialized_start=1168
-  _globals['_QUALITYFLAGKIND']._serialized_end=1473
+  _globals['_COMPLETENESS']._serialized_start=906
+  _globals['_COMPLETENESS']._serialized_end=1030
+  _globals['_ATTEMPTOUTCOME']._serialized_start=1033
+  _globals['_ATTEMPTOUTCOME']._serialized_end=1227
+  _globals['_QUALITYFLAGKIND']._serialized_start=1230
+  _globals['_QUALITYFLAGKIND']._serialized_end=1635
   _globals['_MISSINGINTERVAL']._serialized_start=134
   _globals['_MISSINGINTERVAL']._serialized_end=251
   _globals['_SOURCE']._serialized_start=254
   _globals['_SOURCE']._serialized_end=563
   _globals['_ATTEMPT']._serialized_start=566
-  _globals['_ATTEMPT']._serialized_end=744
-  _globals['_QUALITYFLAG']._serialized_start=746
-  _globals['_QUALITYFLAG']._serialized_end=873
+  _globals['_ATTEMPT']._serialized_end=775
+  _globals['_QUALITYFLAG']._serialized_start=777
+  _globals['_QUALITYFLAG']._serialized_end=904
 # @@protoc_insertion_point(module_scope)

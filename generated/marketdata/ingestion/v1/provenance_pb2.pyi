@@ -63,6 +63,10 @@ class _AttemptOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attemp
     """The vendor failed."""
     ATTEMPT_OUTCOME_SKIPPED: _AttemptOutcome.ValueType  # 4
     """The vendor was not called; the reason says why."""
+    ATTEMPT_OUTCOME_OVERTAKEN: _AttemptOutcome.ValueType  # 5
+    """Another vendor answered first, and this one was not waited for any longer. What
+    its calls cost is spent all the same.
+    """
 
 class AttemptOutcome(_AttemptOutcome, metaclass=_AttemptOutcomeEnumTypeWrapper):
     """AttemptOutcome is how the call of one vendor ended."""
@@ -77,6 +81,10 @@ ATTEMPT_OUTCOME_FAILED: AttemptOutcome.ValueType  # 3
 """The vendor failed."""
 ATTEMPT_OUTCOME_SKIPPED: AttemptOutcome.ValueType  # 4
 """The vendor was not called; the reason says why."""
+ATTEMPT_OUTCOME_OVERTAKEN: AttemptOutcome.ValueType  # 5
+"""Another vendor answered first, and this one was not waited for any longer. What
+its calls cost is spent all the same.
+"""
 Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
 
 class _QualityFlagKind:
@@ -101,6 +109,14 @@ class _QualityFlagKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quali
     """More was noticed than is listed; the detail says how much."""
     QUALITY_FLAG_KIND_LABEL_ASSUMED: _QualityFlagKind.ValueType  # 7
     """The vendor could not say which time zone or bar label it uses; a setting did."""
+    QUALITY_FLAG_KIND_STALE: _QualityFlagKind.ValueType  # 8
+    """Bars that can still change, or whose adjustment could not be verified, are older
+    than usual because no vendor gave newer ones; the detail says how old.
+    """
+    QUALITY_FLAG_KIND_DISAGREEMENT: _QualityFlagKind.ValueType  # 9
+    """Two vendors give prices that are farther apart than the tolerance."""
+    QUALITY_FLAG_KIND_UNCONFIRMED: _QualityFlagKind.ValueType  # 10
+    """The vendor that was to confirm a bar, or all of them, did not."""
 
 class QualityFlagKind(_QualityFlagKind, metaclass=_QualityFlagKindEnumTypeWrapper):
     """QualityFlagKind is what was noticed about the data."""
@@ -121,6 +137,14 @@ QUALITY_FLAG_KIND_FLAGS_OMITTED: QualityFlagKind.ValueType  # 6
 """More was noticed than is listed; the detail says how much."""
 QUALITY_FLAG_KIND_LABEL_ASSUMED: QualityFlagKind.ValueType  # 7
 """The vendor could not say which time zone or bar label it uses; a setting did."""
+QUALITY_FLAG_KIND_STALE: QualityFlagKind.ValueType  # 8
+"""Bars that can still change, or whose adjustment could not be verified, are older
+than usual because no vendor gave newer ones; the detail says how old.
+"""
+QUALITY_FLAG_KIND_DISAGREEMENT: QualityFlagKind.ValueType  # 9
+"""Two vendors give prices that are farther apart than the tolerance."""
+QUALITY_FLAG_KIND_UNCONFIRMED: QualityFlagKind.ValueType  # 10
+"""The vendor that was to confirm a bar, or all of them, did not."""
 Global___QualityFlagKind: _TypeAlias = QualityFlagKind  # noqa: Y015
 
 @_typing.final
@@ -196,11 +220,13 @@ class Source(_message.Message):
 
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
-        """When the vendor's answer arrived; for a recording, when it was recorded."""
+        """When the vendor's answer arrived; for a recording, when it was recorded; for bars
+        of several answers in our cache, when the oldest of them arrived.
+        """
 
     @_builtins.property
     def cache_age(self) -> _duration_pb2.Duration:
-        """How old the cached answer was; absent if it was not cached."""
+        """How long ago received_at was; absent if it was not cached."""
 
     def __init__(
         self,
@@ -235,6 +261,8 @@ class Attempt(_message.Message):
     LATENCY_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
     CALLS_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """Id of the vendor."""
     outcome: Global___AttemptOutcome.ValueType
@@ -246,7 +274,13 @@ class Attempt(_message.Message):
     cost_usd: _builtins.float
     """Price of the calls made, in US dollars at the margin; 0 for flat plans."""
     calls: _builtins.int
-    """Calls that left for the vendor, retries included."""
+    """Calls that left for the vendor on behalf of this request, retries included."""
+    hedge: _builtins.bool
+    """Whether it was asked beside a vendor that was slow to answer (a hedge)."""
+    shared: _builtins.bool
+    """Whether the answer, or a part of it, came of calls that another request had under
+    way; those are counted there.
+    """
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
         """Time spent on this vendor, waiting for quota and retries included."""
@@ -260,10 +294,12 @@ class Attempt(_message.Message):
         latency: _duration_pb2.Duration | None = ...,
         cost_usd: _builtins.float = ...,
         calls: _builtins.int = ...,
+        hedge: _builtins.bool = ...,
+        shared: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "cost_usd", b"cost_usd", "latency", b"latency", "outcome", b"outcome", "provider", b"provider", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "cost_usd", b"cost_usd", "hedge", b"hedge", "latency", b"latency", "outcome", b"outcome", "provider", b"provider", "reason", b"reason", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

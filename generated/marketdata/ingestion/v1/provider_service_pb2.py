@@ -24,11 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from marketdata.ingestion.v1 import benchmark_pb2 as marketdata_dot_ingestion_dot_v1_dot_benchmark__pb2
+from marketdata.ingestion.v1 import cache_pb2 as marketdata_dot_ingestion_dot_v1_dot_cache__pb2
 from marketdata.ingestion.v1 import ingestion_service_pb2 as marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2
 from marketdata.ingestion.v1 import provider_pb2 as marketdata_dot_ingestion_dot_v1_dot_provider__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.marketdata/ingestion/v1/provider_service.proto\x12\x17marketdata.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a/marketdata/ingestion/v1/ingestion_service.proto\x1a&marketdata/ingestion/v1/provider.proto\"\x16\n\x14ListProvidersRequest\"x\n\x15ListProvidersResponse\x12\x34\n\tproviders\x18\x01 \x03(\x0b\x32!.marketdata.ingestion.v1.Provider\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\"\n\x12GetProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"u\n\x13GetProviderResponse\x12\x33\n\x08provider\x18\x01 \x01(\x0b\x32!.marketdata.ingestion.v1.Provider\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\x15WatchProvidersRequest\x12\x11\n\tproviders\x18\x01 \x03(\t\x12/\n\x0cmin_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb1\x01\n\x16WatchProvidersResponse\x12\x34\n\tproviders\x18\x01 \x03(\x0b\x32!.marketdata.ingestion.v1.Provider\x12\x36\n\x06\x65vents\x18\x02 \x03(\x0b\x32&.marketdata.ingestion.v1.ProviderEvent\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x15UpdateProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x65nabled\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08priority\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_enabledB\x0b\n\t_priority\"M\n\x16UpdateProviderResponse\x12\x33\n\x08provider\x18\x01 \x01(\x0b\x32!.marketdata.ingestion.v1.Provider\"M\n\x13\x45xplainRouteRequest\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32%.marketdata.ingestion.v1.FetchRequest\"~\n\x14\x45xplainRouteResponse\x12;\n\ncandidates\x18\x01 \x03(\x0b\x32\'.marketdata.ingestion.v1.RouteCandidate\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd9\x04\n\x0fProviderService\x12s\n\rListProviders\x12-.marketdata.ingestion.v1.ListProvidersRequest\x1a..marketdata.ingestion.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12m\n\x0bGetProvider\x12+.marketdata.ingestion.v1.GetProviderRequest\x1a,.marketdata.ingestion.v1.GetProviderResponse\"\x03\x90\x02\x01\x12x\n\x0eWatchProviders\x12..marketdata.ingestion.v1.WatchProvidersRequest\x1a/.marketdata.ingestion.v1.WatchProvidersResponse\"\x03\x90\x02\x01\x30\x01\x12v\n\x0eUpdateProvider\x12..marketdata.ingestion.v1.UpdateProviderRequest\x1a/.marketdata.ingestion.v1.UpdateProviderResponse\"\x03\x90\x02\x02\x12p\n\x0c\x45xplainRoute\x12,.marketdata.ingestion.v1.ExplainRouteRequest\x1a-.marketdata.ingestion.v1.ExplainRouteResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.marketdata/ingestion/v1/provider_service.proto\x12\x17marketdata.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'marketdata/ingestion/v1/benchmark.proto\x1a#marketdata/ingestion/v1/cache.proto\x1a/marketdata/ingestion/v1/ingestion_service.proto\x1a&marketdata/ingestion/v1/provider.proto\"\x16\n\x14ListProvidersRequest\"\xaa\x01\n\x15ListProvidersResponse\x12\x34\n\tproviders\x18\x01 \x03(\x0b\x32!.marketdata.ingestion.v1.Provider\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x05\x63\x61\x63he\x18\x03 \x01(\x0b\x32!.marketdata.ingestion.v1.CacheUse\"\"\n\x12GetProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"u\n\x13GetProviderResponse\x12\x33\n\x08provider\x18\x01 \x01(\x0b\x32!.marketdata.ingestion.v1.Provider\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\x15WatchProvidersRequest\x12\x11\n\tproviders\x18\x01 \x03(\t\x12/\n\x0cmin_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe3\x01\n\x16WatchProvidersResponse\x12\x34\n\tproviders\x18\x01 \x03(\x0b\x32!.marketdata.ingestion.v1.Provider\x12\x36\n\x06\x65vents\x18\x02 \x03(\x0b\x32&.marketdata.ingestion.v1.ProviderEvent\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x05\x63\x61\x63he\x18\x04 \x01(\x0b\x32!.marketdata.ingestion.v1.CacheUse\"k\n\x15UpdateProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x65nabled\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08priority\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_enabledB\x0b\n\t_priority\"M\n\x16UpdateProviderResponse\x12\x33\n\x08provider\x18\x01 \x01(\x0b\x32!.marketdata.ingestion.v1.Provider\"M\n\x13\x45xplainRouteRequest\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32%.marketdata.ingestion.v1.FetchRequest\"~\n\x14\x45xplainRouteResponse\x12;\n\ncandidates\x18\x01 \x03(\x0b\x32\'.marketdata.ingestion.v1.RouteCandidate\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x19\x42\x65nchmarkProvidersRequest\x12\x38\n\tquestions\x18\x01 \x03(\x0b\x32%.marketdata.ingestion.v1.FetchRequest\x12\x11\n\tproviders\x18\x02 \x03(\t\x12\x0e\n\x06rounds\x18\x03 \x01(\x05\x12\x16\n\ttolerance\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_tolerance\"\xc6\x01\n\x1a\x42\x65nchmarkProvidersResponse\x12=\n\tproviders\x18\x01 \x03(\x0b\x32*.marketdata.ingestion.v1.ProviderBenchmark\x12>\n\nagreements\x18\x02 \x03(\x0b\x32*.marketdata.ingestion.v1.ProviderAgreement\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd8\x05\n\x0fProviderService\x12s\n\rListProviders\x12-.marketdata.ingestion.v1.ListProvidersRequest\x1a..marketdata.ingestion.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12m\n\x0bGetProvider\x12+.marketdata.ingestion.v1.GetProviderRequest\x1a,.marketdata.ingestion.v1.GetProviderResponse\"\x03\x90\x02\x01\x12x\n\x0eWatchProviders\x12..marketdata.ingestion.v1.WatchProvidersRequest\x1a/.marketdata.ingestion.v1.WatchProvidersResponse\"\x03\x90\x02\x01\x30\x01\x12v\n\x0eUpdateProvider\x12..marketdata.ingestion.v1.UpdateProviderRequest\x1a/.marketdata.ingestion.v1.UpdateProviderResponse\"\x03\x90\x02\x02\x12p\n\x0c\x45xplainRoute\x12,.marketdata.ingestion.v1.ExplainRouteRequest\x1a-.marketdata.ingestion.v1.ExplainRouteResponse\"\x03\x90\x02\x01\x12}\n\x12\x42\x65nchmarkProviders\x12\x32.marketdata.ingestion.v1.BenchmarkProvidersRequest\x1a\x33.marketdata.ingestion.v1.BenchmarkProvidersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,26 +47,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDERSERVICE'].methods_by_name['UpdateProvider']._serialized_options = b'\220\002\002'
   _globals['_PROVIDERSERVICE'].methods_by_name['ExplainRoute']._loaded_options = None
   _globals['_PROVIDERSERVICE'].methods_by_name['ExplainRoute']._serialized_options = b'\220\002\001'
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=229
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=251
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=253
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=373
-  _globals['_GETPROVIDERREQUEST']._serialized_start=375
-  _globals['_GETPROVIDERREQUEST']._serialized_end=409
-  _globals['_GETPROVIDERRESPONSE']._serialized_start=411
-  _globals['_GETPROVIDERRESPONSE']._serialized_end=528
-  _globals['_WATCHPROVIDERSREQUEST']._serialized_start=530
-  _globals['_WATCHPROVIDERSREQUEST']._serialized_end=621
-  _globals['_WATCHPROVIDERSRESPONSE']._serialized_start=624
-  _globals['_WATCHPROVIDERSRESPONSE']._serialized_end=801
-  _globals['_UPDATEPROVIDERREQUEST']._serialized_start=803
-  _globals['_UPDATEPROVIDERREQUEST']._serialized_end=910
-  _globals['_UPDATEPROVIDERRESPONSE']._serialized_start=912
-  _globals['_UPDATEPROVIDERRESPONSE']._serialized_end=989
-  _globals['_EXPLAINROUTEREQUEST']._serialized_start=991
-  _globals['_EXPLAINROUTEREQUEST']._serialized_end=1068
-  _globals['_EXPLAINROUTERESPONSE']._serialized_start=1070
-  _globals['_EXPLAINROUTERESPONSE']._serialized_end=1196
-  _globals['_PROVIDERSERVICE']._serialized_start=1199
-  _globals['_PROVIDERSERVICE']._serialized_end=1800
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=307
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=329
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=332
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=502
+  _globals['_GETPROVIDERREQUEST']._serialized_start=504
+  _globals['_GETPROVIDERREQUEST']._serialized_end=538
+  _globals['_GETPROVIDERRESPONSE']._serialized_start=540
+  _globals['_GETPROVIDERRESPONSE']._serialized_end=657
+  _globals['_WATCHPROVIDERSREQUEST']._serialized_start=659
+  _globals['_WATCHPROVIDERSREQUEST']._serialized_end=750
+  _globals['_WATCHPROVIDERSRESPONSE']._serialized_start=753
+  _globals['_WATCHPROVIDERSRESPONSE']._serialized_end=980
+  _globals['_UPDATEPROVIDERREQUEST']._serialized_start=982
+  _globals['_UPDATEPROVIDERREQUEST']._serialized_end=1089
+  _globals['_UPDATEPROVIDERRESPONSE']._serialized_start=1091
+  _globals['_UPDATEPROVIDERRESPONSE']._serialized_end=1168
+  _globals['_EXPLAINROUTEREQUEST']._serialized_start=1170
+  _globals['_EXPLAINROUTEREQUEST']._serialized_end=1247
+  _globals['_EXPLAINROUTERESPONSE']._serialized_start=1249
+  _globals['_EXPLAINROUTERESPONSE']._serialized_end=1375
+  _globals['_BENCHMARKPROVIDERSREQUEST']._serialized_start=1378
+  _globals['_BENCHMARKPROVIDERSREQUEST']._serialized_end=1536
+  _globals['_BENCHMARKPROVIDERSRESPONSE']._serialized_start=1539
+  _globals['_BENCHMARKPROVIDERSRESPONSE']._serialized_end=1737
+  _globals['_PROVIDERSERVICE']._serialized_start=1740
+  _globals['_PROVIDERSERVICE']._serialized_end=2468
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,8 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from marketdata.ingestion.v1 import benchmark_pb2 as _benchmark_pb2
+from marketdata.ingestion.v1 import cache_pb2 as _cache_pb2
 from marketdata.ingestion.v1 import ingestion_service_pb2 as _ingestion_service_pb2
 from marketdata.ingestion.v1 import provider_pb2 as _provider_pb2
 import builtins as _builtins
@@ -47,6 +49,7 @@ class ListProvidersResponse(_message.Message):
 
     PROVIDERS_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[_provider_pb2.Provider]:
         """The vendors."""
@@ -55,15 +58,20 @@ class ListProvidersResponse(_message.Message):
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """The moment."""
 
+    @_builtins.property
+    def cache(self) -> _cache_pb2.CacheUse:
+        """What is kept of their answers, and what that saves."""
+
     def __init__(
         self,
         *,
         providers: _abc.Iterable[_provider_pb2.Provider] | None = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
+        cache: _cache_pb2.CacheUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cache", b"cache"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "providers", b"providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cache", b"cache", "providers", b"providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,6 +170,7 @@ class WatchProvidersResponse(_message.Message):
     PROVIDERS_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[_provider_pb2.Provider]:
         """Vendors that differ from what was sent before; in the first message all."""
@@ -174,16 +183,21 @@ class WatchProvidersResponse(_message.Message):
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """The moment."""
 
+    @_builtins.property
+    def cache(self) -> _cache_pb2.CacheUse:
+        """What is kept of their answers, and what that saves."""
+
     def __init__(
         self,
         *,
         providers: _abc.Iterable[_provider_pb2.Provider] | None = ...,
         events: _abc.Iterable[_provider_pb2.ProviderEvent] | None = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
+        cache: _cache_pb2.CacheUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cache", b"cache"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "events", b"events", "providers", b"providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cache", b"cache", "events", b"events", "providers", b"providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,3 +319,86 @@ class ExplainRouteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainRouteResponse: _TypeAlias = ExplainRouteResponse  # noqa: Y015
+
+@_typing.final
+class BenchmarkProvidersRequest(_message.Message):
+    """BenchmarkProvidersRequest asks vendors the same questions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    TOLERANCE_FIELD_NUMBER: _builtins.int
+    rounds: _builtins.int
+    """How often each question is asked, from 1 to 10; 0 = 1."""
+    tolerance: _builtins.float
+    """How far apart two prices may be, relative to the larger, and still agree; unset =
+    0.000001. At least 0 and less than 1.
+    """
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[_ingestion_service_pb2.FetchRequest]:
+        """The questions, at most 20; empty = the last 20 daily bars of AAPL, MSFT and
+        EUR/USD. Of each, source_policy must be empty, and limit (or what the range holds)
+        must not exceed 5,000 bars.
+        """
+
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of vendors; empty = all that are switched on. One that is not known is refused
+        with INVALID_QUERY.
+        """
+
+    def __init__(
+        self,
+        *,
+        questions: _abc.Iterable[_ingestion_service_pb2.FetchRequest] | None = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
+        rounds: _builtins.int = ...,
+        tolerance: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance", "tolerance", b"tolerance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance", "providers", b"providers", "questions", b"questions", "rounds", b"rounds", "tolerance", b"tolerance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__tolerance: _TypeAlias = _typing.Literal["tolerance"]  # noqa: Y015
+    _WhichOneofArgType__tolerance: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tolerance) -> _WhichOneofReturnType__tolerance | None: ...
+
+Global___BenchmarkProvidersRequest: _TypeAlias = BenchmarkProvidersRequest  # noqa: Y015
+
+@_typing.final
+class BenchmarkProvidersResponse(_message.Message):
+    """BenchmarkProvidersResponse is how the vendors compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedCompositeFieldContainer[_benchmark_pb2.ProviderBenchmark]:
+        """The vendors, in the order in which they are asked if nothing speaks against it."""
+
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[_benchmark_pb2.ProviderAgreement]:
+        """How far each two of them agree."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """When the last question was answered."""
+
+    def __init__(
+        self,
+        *,
+        providers: _abc.Iterable[_benchmark_pb2.ProviderBenchmark] | None = ...,
+        agreements: _abc.Iterable[_benchmark_pb2.ProviderAgreement] | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "as_of", b"as_of", "providers", b"providers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BenchmarkProvidersResponse: _TypeAlias = BenchmarkProvidersResponse  # noqa: Y015

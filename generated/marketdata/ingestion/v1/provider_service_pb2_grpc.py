@@ -27,8 +27,8 @@ if _version_not_supported:
 
 class ProviderServiceStub:
     """ProviderService tells who the vendors are, how they have done of late, and why one
-    is chosen before another. Only UpdateProvider changes anything, and nothing here
-    asks a vendor.
+    is chosen before another. Only UpdateProvider changes anything, and only
+    BenchmarkProviders asks vendors.
     """
 
     def __init__(self, channel):
@@ -62,12 +62,17 @@ class ProviderServiceStub:
                 request_serializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.ExplainRouteRequest.SerializeToString,
                 response_deserializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.ExplainRouteResponse.FromString,
                 _registered_method=True)
+        self.BenchmarkProviders = channel.unary_unary(
+                '/marketdata.ingestion.v1.ProviderService/BenchmarkProviders',
+                request_serializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.BenchmarkProvidersRequest.SerializeToString,
+                response_deserializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.BenchmarkProvidersResponse.FromString,
+                _registered_method=True)
 
 
 class ProviderServiceServicer:
     """ProviderService tells who the vendors are, how they have done of late, and why one
-    is chosen before another. Only UpdateProvider changes anything, and nothing here
-    asks a vendor.
+    is chosen before another. Only UpdateProvider changes anything, and only
+    BenchmarkProviders asks vendors.
     """
 
     def ListProviders(self, request, context):
@@ -110,6 +115,18 @@ class ProviderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BenchmarkProviders(self, request, context):
+        """BenchmarkProviders asks several vendors the same questions and compares how fast,
+        how complete and how much in agreement they answer. The questions go to the
+        vendors themselves, never to the cache, behind all other calls, and only as far as
+        their quota is plentiful: a vendor that has less is left out and says why. It
+        spends quota. Without a deadline of the caller it takes 120 seconds at most; what
+        was not asked by then says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProviderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,6 +155,11 @@ def add_ProviderServiceServicer_to_server(servicer, server):
                     request_deserializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.ExplainRouteRequest.FromString,
                     response_serializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.ExplainRouteResponse.SerializeToString,
             ),
+            'BenchmarkProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.BenchmarkProviders,
+                    request_deserializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.BenchmarkProvidersRequest.FromString,
+                    response_serializer=marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.BenchmarkProvidersResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'marketdata.ingestion.v1.ProviderService', rpc_method_handlers)
@@ -148,8 +170,8 @@ def add_ProviderServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ProviderService:
     """ProviderService tells who the vendors are, how they have done of late, and why one
-    is chosen before another. Only UpdateProvider changes anything, and nothing here
-    asks a vendor.
+    is chosen before another. Only UpdateProvider changes anything, and only
+    BenchmarkProviders asks vendors.
     """
 
     @staticmethod
@@ -277,6 +299,33 @@ class ProviderService:
             '/marketdata.ingestion.v1.ProviderService/ExplainRoute',
             marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.ExplainRouteRequest.SerializeToString,
             marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.ExplainRouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BenchmarkProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketdata.ingestion.v1.ProviderService/BenchmarkProviders',
+            marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.BenchmarkProvidersRequest.SerializeToString,
+            marketdata_dot_ingestion_dot_v1_dot_provider__service__pb2.BenchmarkProvidersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,8 +28,8 @@ GRPC_VERSION: str
 
 class ProviderServiceStub:
     """ProviderService tells who the vendors are, how they have done of late, and why one
-    is chosen before another. Only UpdateProvider changes anything, and nothing here
-    asks a vendor.
+    is chosen before another. Only UpdateProvider changes anything, and only
+    BenchmarkProviders asks vendors.
     """
 
     @_typing.overload
@@ -55,12 +55,20 @@ class ProviderServiceStub:
     """ExplainRoute tells whom a Fetch would ask, in which order and why, and who is left
     out, why and until when.
     """
+    BenchmarkProviders: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.BenchmarkProvidersRequest, _provider_service_pb2.BenchmarkProvidersResponse]
+    """BenchmarkProviders asks several vendors the same questions and compares how fast,
+    how complete and how much in agreement they answer. The questions go to the
+    vendors themselves, never to the cache, behind all other calls, and only as far as
+    their quota is plentiful: a vendor that has less is left out and says why. It
+    spends quota. Without a deadline of the caller it takes 120 seconds at most; what
+    was not asked by then says so.
+    """
 
 @_typing.type_check_only
 class ProviderServiceAsyncStub(ProviderServiceStub):
     """ProviderService tells who the vendors are, how they have done of late, and why one
-    is chosen before another. Only UpdateProvider changes anything, and nothing here
-    asks a vendor.
+    is chosen before another. Only UpdateProvider changes anything, and only
+    BenchmarkProviders asks vendors.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -83,11 +91,19 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     """ExplainRoute tells whom a Fetch would ask, in which order and why, and who is left
     out, why and until when.
     """
+    BenchmarkProviders: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.BenchmarkProvidersRequest, _provider_service_pb2.BenchmarkProvidersResponse]  # type: ignore[assignment]
+    """BenchmarkProviders asks several vendors the same questions and compares how fast,
+    how complete and how much in agreement they answer. The questions go to the
+    vendors themselves, never to the cache, behind all other calls, and only as far as
+    their quota is plentiful: a vendor that has less is left out and says why. It
+    spends quota. Without a deadline of the caller it takes 120 seconds at most; what
+    was not asked by then says so.
+    """
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     """ProviderService tells who the vendors are, how they have done of late, and why one
-    is chosen before another. Only UpdateProvider changes anything, and nothing here
-    asks a vendor.
+    is chosen before another. Only UpdateProvider changes anything, and only
+    BenchmarkProviders asks vendors.
     """
 
     @_abc_1.abstractmethod
@@ -137,6 +153,20 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_provider_service_pb2.ExplainRouteResponse, _abc.Awaitable[_provider_service_pb2.ExplainRouteResponse]]:
         """ExplainRoute tells whom a Fetch would ask, in which order and why, and who is left
         out, why and until when.
+        """
+
+    @_abc_1.abstractmethod
+    def BenchmarkProviders(
+        self,
+        request: _provider_service_pb2.BenchmarkProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provider_service_pb2.BenchmarkProvidersResponse, _abc.Awaitable[_provider_service_pb2.BenchmarkProvidersResponse]]:
+        """BenchmarkProviders asks several vendors the same questions and compares how fast,
+        how complete and how much in agreement they answer. The questions go to the
+        vendors themselves, never to the cache, behind all other calls, and only as far as
+        their quota is plentiful: a vendor that has less is left out and says why. It
+        spends quota. Without a deadline of the caller it takes 120 seconds at most; what
+        was not asked by then says so.
         """
 
 def add_ProviderServiceServicer_to_server(servicer: ProviderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,17 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+marketdata/ingestion/v1/source_policy.proto\x12\x17marketdata.ingestion.v1\"\x98\x02\n\x0cSourcePolicy\x12\x38\n\x04mode\x18\x01 \x01(\x0e\x32*.marketdata.ingestion.v1.SourcePolicy.Mode\x12\x11\n\tproviders\x18\x02 \x03(\t\x12\x1a\n\rallow_partial\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x0cmax_cost_usd\x18\x05 \x01(\x01H\x01\x88\x01\x01\"a\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0c\n\x08MODE_ANY\x10\x01\x12\x10\n\x0cMODE_ORDERED\x10\x02\x12\x0f\n\x0bMODE_PINNED\x10\x03\x12\x12\n\x0eMODE_CONSENSUS\x10\x04\x42\x10\n\x0e_allow_partialB\x0f\n\r_max_cost_usdb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+marketdata/ingestion/v1/source_policy.proto\x12\x17marketdata.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\"\xf0\x02\n\x0cSourcePolicy\x12\x38\n\x04mode\x18\x01 \x01(\x0e\x32*.marketdata.ingestion.v1.SourcePolicy.Mode\x12\x11\n\tproviders\x18\x02 \x03(\t\x12\x1a\n\rallow_partial\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x30\n\rmax_staleness\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cmax_cost_usd\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\ttolerance\x18\x06 \x01(\x01H\x02\x88\x01\x01\"a\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0c\n\x08MODE_ANY\x10\x01\x12\x10\n\x0cMODE_ORDERED\x10\x02\x12\x0f\n\x0bMODE_PINNED\x10\x03\x12\x12\n\x0eMODE_CONSENSUS\x10\x04\x42\x10\n\x0e_allow_partialB\x0f\n\r_max_cost_usdB\x0c\n\n_toleranceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'marketdata.ingestion.v1.source_policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SOURCEPOLICY']._serialized_start=73
-  _globals['_SOURCEPOLICY']._serialized_end=353
-  _globals['_SOURCEPOLICY_MODE']._serialized_start=221
-  _globals['_SOURCEPOLICY_MODE']._serialized_end=318
+  _globals['_SOURCEPOLICY']._serialized_start=105
+  _globals['_SOURCEPOLICY']._serialized_end=473
+  _globals['_SOURCEPOLICY_MODE']._serialized_start=327
+  _globals['_SOURCEPOLICY_MODE']._serialized_end=424
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -40,7 +41,10 @@ class SourcePolicy(_message.Message):
         MODE_PINNED: SourcePolicy._Mode.ValueType  # 3
         """Exactly one provider, and never data of another."""
         MODE_CONSENSUS: SourcePolicy._Mode.ValueType  # 4
-        """Several vendors are compared. Refused with CAPABILITY_MISSING so far."""
+        """Two vendors are asked, and where their prices disagree by more than tolerance
+        the bar is flagged. The bars of the first are the answer; prices are never
+        averaged. Which two: the first two of providers that can answer, or of all.
+        """
 
     class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
         """Mode is how the vendor is chosen."""
@@ -54,12 +58,17 @@ class SourcePolicy(_message.Message):
     MODE_PINNED: SourcePolicy.Mode.ValueType  # 3
     """Exactly one provider, and never data of another."""
     MODE_CONSENSUS: SourcePolicy.Mode.ValueType  # 4
-    """Several vendors are compared. Refused with CAPABILITY_MISSING so far."""
+    """Two vendors are asked, and where their prices disagree by more than tolerance
+    the bar is flagged. The bars of the first are the answer; prices are never
+    averaged. Which two: the first two of providers that can answer, or of all.
+    """
 
     MODE_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    MAX_STALENESS_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
+    TOLERANCE_FIELD_NUMBER: _builtins.int
     mode: Global___SourcePolicy.Mode.ValueType
     """How the vendor is chosen."""
     allow_partial: _builtins.bool
@@ -71,9 +80,26 @@ class SourcePolicy(_message.Message):
     margin; unset = no limit. A vendor whose next call would exceed it is not asked.
     0 allows only what the flat price of a plan pays for. Must not be negative.
     """
+    tolerance: _builtins.float
+    """For CONSENSUS: how far apart two prices may be, relative to the larger, before the
+    bar is flagged. Unset = 0.000001, which is what the 7 digits of some vendors
+    allow. At least 0 and less than 1; refused in other modes.
+    """
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of vendors; required for ORDERED, exactly one for PINNED."""
+        """Ids of vendors; required for ORDERED, exactly one for PINNED, none or at least two
+        for CONSENSUS.
+        """
+
+    @_builtins.property
+    def max_staleness(self) -> _duration_pb2.Duration:
+        """How old bars may be that can still change, or whose adjustment has to be verified
+        anew. If no vendor can be reached, such bars of our cache are served up to this
+        age; the answer is then DEGRADED and flagged STALE. Unset = none are. Bars younger
+        than the server's short life of them (5 seconds unless configured) are served
+        without asking, but none older than this: 0 asks anew each time. Bars that are
+        final are never stale. Must not be negative.
+        """
 
     def __init__(
         self,
@@ -81,19 +107,25 @@ class SourcePolicy(_message.Message):
         mode: Global___SourcePolicy.Mode.ValueType = ...,
         providers: _abc.Iterable[_builtins.str] | None = ...,
         allow_partial: _builtins.bool | None = ...,
+        max_staleness: _duration_pb2.Duration | None = ...,
         max_cost_usd: _builtins.float | None = ...,
+        tolerance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "max_cost_usd", b"max_cost_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "_max_cost_usd", b"_max_cost_usd", "_tolerance", b"_tolerance", "allow_partial", b"allow_partial", "max_cost_usd", b"max_cost_usd", "max_staleness", b"max_staleness", "tolerance", b"tolerance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "max_cost_usd", b"max_cost_usd", "mode", b"mode", "providers", b"providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial", "_max_cost_usd", b"_max_cost_usd", "_tolerance", b"_tolerance", "allow_partial", b"allow_partial", "max_cost_usd", b"max_cost_usd", "max_staleness", b"max_staleness", "mode", b"mode", "providers", b"providers", "tolerance", b"tolerance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allow_partial: _TypeAlias = _typing.Literal["allow_partial"]  # noqa: Y015
     _WhichOneofArgType__allow_partial: _TypeAlias = _typing.Literal["_allow_partial", b"_allow_partial"]  # noqa: Y015
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__tolerance: _TypeAlias = _typing.Literal["tolerance"]  # noqa: Y015
+    _WhichOneofArgType__tolerance: _TypeAlias = _typing.Literal["_tolerance", b"_tolerance"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__allow_partial) -> _WhichOneofReturnType__allow_partial | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd) -> _WhichOneofReturnType__max_cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tolerance) -> _WhichOneofReturnType__tolerance | None: ...
 
 Global___SourcePolicy: _TypeAlias = SourcePolicy  # noqa: Y015

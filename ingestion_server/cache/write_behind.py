@@ -1,0 +1,279 @@
+"""What was kept in memory, brought to the file a moment later, and read from it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import chain, islice
+from typing import Final, final
+
+from ingestion_server.cache.departing import Departing
+from ingestion_server.cache.history import History, Saved
+from ingestion_server.cache.segment_file import Change, FileError, SegmentFile
+from ingestion_server.cache.series import SeriesKey
+from ingestion_server.ports.clock import Clock
+
+_TICK_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_LOG_SECONDS: Final = 60.0
+_CLOSING_SECONDS: Final = 1.0
+_READ_SECONDS: Final = 1.0
+"""Nobody waits longer for a disk: a vendor may be faster."""
+_BATCH_SERIES: Final = 64
+_BATCH_BYTES: Final = 16_000_000
+"""What is written in one go; who reads waits as long."""
+_MOST_FAILURES: Final = 10
+_USED_TICKS: Final = 60
+_MOST_ABSENT: Final = 20_000
+"""Series of which it is known that the file does not have them."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+@final
+class WriteBehind:
+    """
+    Write the series that changed, and read those that are asked for.
+
+    All of that happens in one thread, so what is read is what was written before.
+    """
+
+    def __init__(
+        self,
+        file: SegmentFile,
+        known: Mapping[SeriesKey, History],
+        *,
+        most_bytes: int,
+        restore: Callable[[SeriesKey, History], None],
+    ) -> None:
+        """
+        Set up; nothing happens outside of ``keeping``.
+
+        Args:
+            file: where series are kept.
+            known: the series in memory.
+            most_bytes: how much of them there may be.
+            restore: is handed what was read.
+
+        """
+        self.file = file
+        self.problem = ""
+        """Why nothing can be kept in the file; empty if all is well."""
+        self._known = known
+        self._most_bytes = most_bytes
+        self._restore = restore
+        self._dirty: dict[SeriesKey, None] = {}
+        self._used: set[SeriesKey] = set()
+        self._departing = Departing(most_bytes // 4)
+        self._absent: dict[SeriesKey, None] = {}
+        self._reading: dict[SeriesKey, asyncio.Future[Saved | None]] = {}
+        self._writing: dict[SeriesKey, History | None] = {}
+        self._flight: asyncio.Future[list[SeriesKey]] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._failures = 0
+        self._logged_at = -math.inf
+
+    @asynccontextmanager
+    async def keeping(self, clock: Clock) -> AsyncIterator[None]:
+        """Write once a second, and what is left when the block ends."""
+        thread = ThreadPoolExecutor(1, "bars")
+        try:
+            await self._write(thread, clock, {}, ())
+            self._thread = thread
+            keeper = asyncio.create_task(self._keep(thread, clock), name="bars")
+            try:
+                yield
+            finally:
+                self._thread = None
+                keeper.cancel()
+                await asyncio.wait((keeper,))
+                await self._finish(thread, clock)
+        finally:
+            thread.shutdown(wait=False)
+
+    def used(self, key: SeriesKey) -> None:
+        """Note that a series was looked at."""
+        self._used.add(key)
+
+    def changed(self, key: SeriesKey) -> None:
+        """Note that a series in memory has changed."""
+        self._dirty[key] = None
+        self._absent.pop(key, None)
+        self._departing.discard(key)
+
+    def evicted(self, key: SeriesKey, history: History) -> None:
+        """Note that a series is not in memory any more."""
+        self._dirty.pop(key, None)
+        self._used.discard(key)
+        if history.dirty or key in self._writing:
+            self._departing.add(key, history)
+
+    def dropped(self, key: SeriesKey) -> None:
+        """Note that a series is to be forgotten."""
+        self._dirty.pop(key, None)
+        self._used.discard(key)
+        # What is being read just now is not to be believed either.
+        self._reading.pop(key, None)
+        self._departing.add(key, None)
+
+    async def ready(self, key: SeriesKey) -> None:
+        """Have a series in memory that is in the file; wait a second at most."""
+        if key in self._departing:
+            # What is to be deleted is not known either.
+            history = self._departing.held(key)
+            if history is not None:
+                self._departing.discard(key)
+                self._dirty[key] = None
+                self._restore(key, history)
+            return
+        if self._thread is None or key in self._absent or not self.file.is_open:
+            return
+        flight = self._reading.get(key)
+        if flight is None:
+            load = partial(self.file.load, key, most_bytes=self._most_bytes)
+            loop = asyncio.get_running_loop()
+            flight = loop.run_in_executor(self._thread, load)
+            self._reading[key] = flight
+            flight.add_done_callback(partial(self._read, key))
+        # Unlike awaiting it, this leaves it alone when the caller is cancelled.
+        await asyncio.wait((flight,), timeout=_READ_SECONDS)
+
+    def _read(self, key: SeriesKey, flight: asyncio.Future[Saved | None]) -> None:
+        """Take what was read into memory, unless that knows better by now."""
+        wanted = self._reading.get(key) is flight
+        if wanted:
+            del self._reading[key]
+        if flight.cancelled():
+            return
+        error = flight.exception()
+        if error is not None:
+            if not isinstance(error, FileError):
+                _log.error("a series cannot be read", exc_info=error)
+            return
+        saved = flight.result()
+        if not wanted or key in self._known or key in self._departing:
+            return
+        if saved is not None:
+            self._used.add(key)
+            self._restore(key, History.restored(key.interval, saved))
+            return
+        self._absent[key] = None
+        if len(self._absent) > _MOST_ABSENT:
+            del self._absent[next(iter(self._absent))]
+
+    async def _keep(self, thread: ThreadPoolExecutor, clock: Clock) -> None:
+        ticks = 0
+        while True:
+            pause = min(_TICK_SECONDS * 2**self._failures, _LONGEST_PAUSE_SECONDS)
+            await clock.sleep(pause)
+            ticks += 1
+            await self._write_all(thread, clock, touch=ticks % _USED_TICKS == 0)
+
+    async def _finish(self, thread: ThreadPoolExecutor, clock: Clock) -> None:
+        """Write what is left, and close the file; a disk that hangs is left alone."""
+        if self._flight is not None:
+            await asyncio.wait((self._flight,), timeout=_CLOSING_SECONDS)
+        if self._flight is None:
+            until = clock.monotonic() + _CLOSING_SECONDS
+            await self._write_all(thread, clock, touch=True, until=until)
+        closing = asyncio.get_running_loop().run_in_executor(thread, self.file.close)
+        await asyncio.wait((closing,), timeout=_CLOSING_SECONDS)
+
+    async def _write_all(
+        self,
+        thread: ThreadPoolExecutor,
+        clock: Clock,
+        *,
+        touch: bool,
+        until: float = math.inf,
+    ) -> None:
+        used = self._used if touch else set()
+        if touch:
+            self._used = set()
+        while (batch := self._batch()) or used or not self.file.is_open:
+            if not await self._write(thread, clock, batch, tuple(used)):
+                break
+            used = set()
+            if clock.monotonic() >= until:
+                break
+
+    def _batch(self) -> dict[SeriesKey, History | None]:
+        """Return what is to be written next, those first that leave memory."""
+        batch: dict[SeriesKey, History | None] = {}
+        size = 0
+        dirty = ((key, self._known[key]) for key in self._dirty)
+        for key, history in islice(chain(self._departing, dirty), _BATCH_SERIES):
+            batch[key] = history
+            size += 0 if history is None else history.nbytes
+            if size >= _BATCH_BYTES:
+                break
+        return batch
+
+    async def _write(
+        self,
+        thread: ThreadPoolExecutor,
+        clock: Clock,
+        batch: dict[SeriesKey, History | None],
+        used: tuple[SeriesKey, ...],
+    ) -> bool:
+        """Write some series, and return whether that worked."""
+        changes = []
+        for key, history in batch.items():
+            self._dirty.pop(key, None)
+            saved = None if history is None else history.unsaved()
+            changes.append(Change(key, saved))
+        self._writing = batch
+        work = partial(self._written, changes, used, clock.now_ns())
+        self._flight = asyncio.get_running_loop().run_in_executor(thread, work)
+        # A callback, since whoever waits may be cancelled.
+        self._flight.add_done_callback(partial(self._note, clock))
+        await asyncio.wait((self._flight,))
+        return not self._failures
+
+    def _written(
+        self, changes: list[Change], used: tuple[SeriesKey, ...], now_ns: int
+    ) -> list[SeriesKey]:
+        """Write, in the thread."""
+        if not self.file.is_open:
+            self.file.open()
+        return self.file.save(changes, used, now_ns)
+
+    def _note(self, clock: Clock, flight: asyncio.Future[list[SeriesKey]]) -> None:
+        """Note what was written, and what is to be written again."""
+        self._flight = None
+        batch, self._writing = self._writing, {}
+        error = flight.exception()
+        again = set(batch) if error is not None else set(flight.result())
+        for key, history in batch.items():
+            if history is None:
+                if key not in again and self._departing.held(key) is None:
+                    self._departing.discard(key)
+            elif key in again:
+                history.save_all()
+                if self._known.get(key) is history:
+                    self._dirty[key] = None
+            elif self._departing.held(key) is history and not history.dirty:
+                self._departing.discard(key)
+        if error is None:
+            self._worked()
+        else:
+            self._failed(error, clock.monotonic())
+
+    def _worked(self) -> None:
+        if self.problem:
+            _log.warning("bars can be kept in %s again", self.file.path)
+        self.problem = ""
+        self._failures = 0
+
+    def _failed(self, error: BaseException, now_seconds: float) -> None:
+        self._failures = min(self._failures + 1, _MOST_FAILURES)
+        self.problem = str(error) or type(error).__name__
+        if now_seconds - self._logged_at >= _LOG_SECONDS:
+            self._logged_at = now_seconds
+            unexpected = None if isinstance(error, FileError) else error
+            _log.error("%s", self.problem, exc_info=unexpected)

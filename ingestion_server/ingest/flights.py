@@ -1,0 +1,189 @@
+"""
+Calls that several requests wait for.
+
+A request that wants what another is being brought already waits for it; it neither
+hurries it, nor is it hurried by it, nor is it bound by its limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar, final
+
+from ingestion_server.domain.errors import ServerStoppingError
+from ingestion_server.domain.query import Span
+from ingestion_server.domain.spans import subtracted
+
+_MOST_LINGERING: Final = 64
+"""More calls than this, whose answers nobody needs any more, are not waited for."""
+
+
+class Cargo(Protocol):
+    """Be what a flight brings."""
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether not everything came."""
+        ...
+
+    @property
+    def by_limit(self) -> bool:
+        """Tell whether that is only since the one who began it would wait no longer."""
+        ...
+
+
+C = TypeVar("C", bound=Cargo)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[C]):
+    key: Hashable
+    spans: Sequence[Span]
+    task: asyncio.Task[C]
+    waiters: int = 0
+
+
+class Arrival(NamedTuple, Generic[C]):
+    """Be what one flight brought."""
+
+    spans: Sequence[Span]
+    """What it was to bring."""
+    cargo: C
+    mine: bool
+    """Whether it was begun for the one who asks."""
+
+
+@final
+class Flights(Generic[C]):
+    """
+    Own the calls under way; an async context manager, which ends them on leaving.
+
+    A flight that nobody waits for any more is ended.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._flights: dict[Hashable, list[_Flight[C]]] = {}
+        self._tasks: set[asyncio.Task[C]] = set()
+        self._lingering: set[asyncio.Task[object]] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed = True
+        tasks: list[asyncio.Task[object]] = [*self._lingering]
+        for task in (*tasks, *self._tasks):
+            task.cancel()
+        if tasks or self._tasks:
+            await asyncio.wait((*tasks, *self._tasks))
+
+    async def brought(
+        self,
+        key: Hashable,
+        spans: Sequence[Span],
+        begin: Callable[[Sequence[Span]], Awaitable[C]],
+    ) -> list[Arrival[C]]:
+        """
+        Return what flights brought of the spans, by flights under way or new ones.
+
+        Args:
+            key: what is the same for requests that can share; a kind of bars.
+            spans: what of it is wanted.
+            begin: begins a flight for spans; what it brings says how it went. After
+                a failure nothing further is begun.
+
+        Raises:
+            ServerStoppingError: The server stops.
+
+        """
+        left, arrivals = list(spans), list[Arrival[C]]()
+        while left:
+            flight = self._over(key, left)
+            mine = flight is None
+            if flight is None:
+                flight = self._begun(key, left, begin)
+            cargo = await self._waited(flight)
+            if cargo.by_limit and not mine:
+                continue
+            arrivals.append(Arrival(flight.spans, cargo, mine))
+            if cargo.failed:
+                break
+            left = subtracted(left, flight.spans)
+        return arrivals
+
+    def linger(self, task: asyncio.Task[object]) -> None:
+        """Own a task whose outcome its owner needs no more, and others learn from."""
+        if self._closed or len(self._lingering) >= _MOST_LINGERING:
+            task.cancel()
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+
+    def _over(self, key: Hashable, spans: Sequence[Span]) -> _Flight[C] | None:
+        """Return a flight that will bring some of the spans."""
+        for flight in self._flights.get(key, ()):
+            if any(
+                flown.start_ns < span.end_ns and span.start_ns < flown.end_ns
+                for flown in flight.spans
+                for span in spans
+            ):
+                return flight
+        return None
+
+    def _begun(
+        self,
+        key: Hashable,
+        spans: Sequence[Span],
+        begin: Callable[[Sequence[Span]], Awaitable[C]],
+    ) -> _Flight[C]:
+        if self._closed:
+            raise ServerStoppingError("this server is stopping")
+
+        async def fly() -> C:
+            return await begin(spans)
+
+        task = asyncio.create_task(fly(), name="flight")
+        flight = _Flight(key, tuple(spans), task)
+        self._flights.setdefault(key, []).append(flight)
+        self._tasks.add(task)
+        # A callback, because a task that is cancelled early runs no `finally`.
+        task.add_done_callback(lambda _: self._landed(flight))
+        return flight
+
+    def _landed(self, flight: _Flight[C]) -> None:
+        self._tasks.discard(flight.task)
+        self._forget(flight)
+        if not flight.task.cancelled():
+            # Nobody may be waiting any more, which is no reason to complain.
+            flight.task.exception()
+
+    def _forget(self, flight: _Flight[C]) -> None:
+        others = [f for f in self._flights.get(flight.key, ()) if f is not flight]
+        if others:
+            self._flights[flight.key] = others
+        else:
+            self._flights.pop(flight.key, None)
+
+    async def _waited(self, flight: _Flight[C]) -> C:
+        flight.waiters += 1
+        try:
+            # Unlike awaiting it, this leaves it alone when the caller is cancelled.
+            await asyncio.wait((flight.task,))
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
+                # At once: nobody shall board what is about to end.
+                self._forget(flight)
+                flight.task.cancel()
+        if flight.task.cancelled():
+            raise ServerStoppingError("this server is stopping")
+        return flight.task.result()
