@@ -120,10 +120,10 @@ def questions() -> Iterator[ingestion_service_pb2.FetchRequest]:
     """
     Yield questions for some weeks of final daily bars, each another one.
 
-    Symbols take turns, so that no two of a kind are under way together. They are as
-    many as the simulator has at hand, which else would spend its time on inventing
-    prices. If they ever split it was in 2019, so split-adjusted prices of today are
-    those that were traded.
+    Symbols take turns, so that only what waits for long overlaps with the next of its
+    kind. They are as many as the simulator has at hand, which else would spend its
+    time on inventing prices. If they ever split it was in 2019, so split-adjusted
+    prices of today are those that were traded.
     """
     for number in itertools.count():
         longer, turn = divmod(number, SYMBOLS)

@@ -194,16 +194,18 @@ class Finals:
 
     def within(self, start_ns: int, end_ns: int) -> Block:
         """Return the bars that open in ``[start, end)``."""
+        return joined(self.parts(start_ns, end_ns))
+
+    def parts(self, start_ns: int, end_ns: int) -> list[Block]:
+        """Return the bars that open in ``[start, end)``, block by block."""
         first = bisect_left(self._order, start_ns // self._span_ns)
         stop = bisect_right(self._order, (end_ns - 1) // self._span_ns)
         parts = [self._blocks[number] for number in self._order[first:stop]]
-        if not parts:
-            return empty_block()
-        if len(parts) == 1:
-            return parts[0].between(start_ns, end_ns)
-        parts[0] = parts[0].between(start_ns, end_ns)
-        parts[-1] = parts[-1].between(start_ns, end_ns)
-        return joined(parts)
+        if parts:
+            parts[-1] = parts[-1].between(start_ns, end_ns)
+            if len(parts) > 1:
+                parts[0] = parts[0].between(start_ns, end_ns)
+        return parts
 
     def last(self, most: int, before_ns: int) -> tuple[int, int] | None:
         """Return the first and last opens of the last bars before a time."""

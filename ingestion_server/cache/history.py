@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, final
 
@@ -22,11 +21,11 @@ from ingestion_server.cache.finals import (
     owned,
 )
 from ingestion_server.cache.remarks import Remarks
+from ingestion_server.cache.saved import Saved
 from ingestion_server.cache.series import Delivery, Kept, Known, Life, Terms
-from ingestion_server.cache.spans import Spans, Timed, TimedSpans
+from ingestion_server.cache.spans import Spans, TimedSpans
 from ingestion_server.domain.bars import BarSeries, BarState, ascending
 from ingestion_server.domain.interval import SECOND_NS, Interval, Times, label_ends
-from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.query import Span
 
 MOST_VOIDS: Final = 4096
@@ -47,28 +46,6 @@ class _Basis(Enum):
     UNTOLD = auto()
     """They do not meet, and there is no reason for doubt."""
     OTHER = auto()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Saved:
-    """Hold what outlives the process: what is final, and where that was asked for."""
-
-    terms: Terms
-    day: int | None
-    verified_ns: int
-    since_ns: int
-    latest_ns: int
-    first_trade_ns: int | None
-    flags: tuple[QualityFlag, ...]
-    coverage: Spans
-    voids: tuple[Timed, ...]
-    """Parts of the coverage that are to be asked for again."""
-    numbers: list[int]
-    """Of all blocks."""
-    blocks: dict[int, Block]
-    """All of them, or those that are others than when it was last saved."""
-    anew: bool
-    """Whether all that was saved before is to be forgotten."""
 
 
 @final
@@ -148,14 +125,12 @@ class History:
             start_ns, min(end_ns, now_ns) if doubtful else end_ns
         )
         came_ns = [self._since_ns] if len(covered) and self._since_ns else []
-        block = self._finals.within(start_ns, end_ns)
         youngest_ns = now_ns - round(life.forming_seconds * SECOND_NS)
         for tail in self._tail.within(start_ns, end_ns):
             if tail.at_ns > youngest_ns:
                 covered.add(tail.start_ns, tail.end_ns)
                 came_ns.append(tail.at_ns)
-        if len(self._forming):
-            block = self._with_forming(block, span, youngest_ns)
+        block = self._bars(span, youngest_ns)
         absent = self._absent(covered, span, now_ns, life)
         if len(block):
             came_ns = [int(block.received_ns.min())]
@@ -171,20 +146,6 @@ class History:
             verified=self.verified(day),
             sample=self._sample(end_ns),
         )
-
-    def _with_forming(self, block: Block, span: Span, youngest_ns: int) -> Block:
-        """Return final bars, and those that can still change and are young enough."""
-        young = self._forming.between(span.start_ns, span.end_ns)
-        rows = young.received_ns > youngest_ns
-        if not rows.all():
-            young = young.take(rows)
-        if not len(young):
-            return block
-        both = joined([block, young])
-        follows = not len(block) or (
-            young.series.open_time_ns[0] > block.series.open_time_ns[-1]
-        )
-        return both if follows else in_order(both)
 
     def stale(
         self, span: Span, *, now_ns: int, oldest_seconds: float, day: int | None
@@ -364,6 +325,16 @@ class History:
             for start_ns, end_ns in zip(times.tolist(), ends.tolist(), strict=True):
                 parts.cut(start_ns, end_ns)
         return parts
+
+    def _bars(self, span: Span, youngest_ns: int) -> Block:
+        """Return final bars, and those that can still change and are young enough."""
+        parts = self._finals.parts(span.start_ns, span.end_ns)
+        if len(self._forming):
+            young = self._forming.between(span.start_ns, span.end_ns)
+            rows = young.received_ns > youngest_ns
+            parts.append(young if rows.all() else young.take(rows))
+            return in_order(joined(parts))
+        return joined(parts)
 
     def _absent(
         self, covered: Spans, span: Span, now_ns: int, life: Life

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from ingestion_server.cache.finals import Block, owned
-from ingestion_server.cache.history import Saved
+from ingestion_server.cache.saved import Saved
 from ingestion_server.cache.series import Terms
 from ingestion_server.cache.spans import Spans
 from ingestion_server.domain.bars import BarSeries, BarState

@@ -21,7 +21,6 @@ import msgspec
 
 from ingestion_server.cache import database
 from ingestion_server.cache.finals import Block, Finals
-from ingestion_server.cache.history import Saved
 from ingestion_server.cache.packing import (
     head_of,
     packed,
@@ -29,10 +28,13 @@ from ingestion_server.cache.packing import (
     restored,
     unpacked,
 )
+from ingestion_server.cache.saved import Saved
 from ingestion_server.cache.series import SeriesKey
 
 FILE_NAME: Final = "bars.sqlite3"
-_HEADROOM: Final = 0.9
+_FULL: Final = 0.95
+"""Of the limit; the rest is for pages that are free and not yet given back."""
+_ROOMY: Final = 0.85
 """Of the limit; so that not every new bar has to make room."""
 
 _log: Final = logging.getLogger(__name__)
@@ -209,7 +211,7 @@ class SegmentFile:
         (id_,) = found
         connection.executemany(
             "insert or replace into block (series, number, bars) values (?, ?, ?)",
-            [(id_, number, packed(block)) for number, block in saved.blocks.items()],
+            ((id_, number, packed(block)) for number, block in saved.blocks.items()),
         )
         run(
             "update series set head = ?, used = ?, bytes = (select"
@@ -222,21 +224,22 @@ class SegmentFile:
 
     def _make_room(self, connection: sqlite3.Connection, latest: int = 0) -> None:
         """Delete what was used longest ago; the latest only if all else is gone."""
-        if database.used_bytes(connection) <= self.limit_bytes:
+        if database.used_bytes(connection) <= self.limit_bytes * _FULL:
             return
         rows = connection.execute(
             "select id from series order by id = ?, used", (latest,)
         ).fetchall()
         for (id_,) in rows:
             database.delete(connection, id_)
-            if database.used_bytes(connection) <= self.limit_bytes * _HEADROOM:
+            if database.used_bytes(connection) <= self.limit_bytes * _ROOMY:
                 break
 
     def _measure(self, connection: sqlite3.Connection) -> None:
         """Note how long the file is, and give back what it does not need."""
         self.bytes = database.length(self.path)
         if self.bytes > self.limit_bytes:
-            connection.execute("pragma incremental_vacuum").fetchall()
+            # Not execute(): that takes one step, and each step gives one page back.
+            connection.executescript("pragma incremental_vacuum")
             connection.execute("pragma wal_checkpoint(truncate)").fetchall()
             self.bytes = database.length(self.path)
 

@@ -7,13 +7,14 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain, islice
 from typing import Final, final
 
 from ingestion_server.cache.departing import Departing
-from ingestion_server.cache.history import History, Saved
+from ingestion_server.cache.history import History
+from ingestion_server.cache.saved import Saved
 from ingestion_server.cache.segment_file import Change, FileError, SegmentFile
 from ingestion_server.cache.series import SeriesKey
 from ingestion_server.ports.clock import Clock
@@ -176,31 +177,24 @@ class WriteBehind:
 
     async def _finish(self, thread: ThreadPoolExecutor, clock: Clock) -> None:
         """Write what is left, and close the file; a disk that hangs is left alone."""
-        if self._flight is not None:
-            await asyncio.wait((self._flight,), timeout=_CLOSING_SECONDS)
-        if self._flight is None:
-            until = clock.monotonic() + _CLOSING_SECONDS
-            await self._write_all(thread, clock, touch=True, until=until)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                if self._flight is not None:
+                    await asyncio.wait((self._flight,))
+                await self._write_all(thread, clock, touch=True)
         closing = asyncio.get_running_loop().run_in_executor(thread, self.file.close)
         await asyncio.wait((closing,), timeout=_CLOSING_SECONDS)
 
     async def _write_all(
-        self,
-        thread: ThreadPoolExecutor,
-        clock: Clock,
-        *,
-        touch: bool,
-        until: float = math.inf,
+        self, thread: ThreadPoolExecutor, clock: Clock, *, touch: bool
     ) -> None:
-        used = self._used if touch else set()
+        used: set[SeriesKey] = set()
         if touch:
-            self._used = set()
+            used, self._used = self._used, used
         while (batch := self._batch()) or used or not self.file.is_open:
             if not await self._write(thread, clock, batch, tuple(used)):
                 break
             used = set()
-            if clock.monotonic() >= until:
-                break
 
     def _batch(self) -> dict[SeriesKey, History | None]:
         """Return what is to be written next, those first that leave memory."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ingestion_server.domain.bars import BarSeries
 from ingestion_server.domain.grid import Grid
-from ingestion_server.domain.interval import Times
+from ingestion_server.domain.interval import Times, among
 
 
 def resampled(series: BarSeries, parts: Grid | None, wanted: Grid) -> BarSeries:
@@ -36,7 +36,7 @@ def resampled(series: BarSeries, parts: Grid | None, wanted: Grid) -> BarSeries:
     )
     if parts is None:
         return summed
-    absent = parts.opens_ns[~np.isin(parts.opens_ns, rows.open_time_ns)]
+    absent = parts.opens_ns[~among(parts.opens_ns, rows.open_time_ns)]
     lacking, inside = _owners(absent, wanted)
     return summed.take(~np.isin(owners, lacking[inside]))
 

@@ -16,7 +16,13 @@ from ingestion_server.domain.bars import (
     empty_series,
 )
 from ingestion_server.domain.grid import Grid
-from ingestion_server.domain.interval import SECOND_NS, Interval, Times, label_ends
+from ingestion_server.domain.interval import (
+    SECOND_NS,
+    Interval,
+    Times,
+    among,
+    label_ends,
+)
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.query import Span
 from ingestion_server.domain.result import Source
@@ -100,7 +106,7 @@ class Collected:
             piece = replace(piece, series=ascending(piece.series))
         if self.pieces:
             # What is of a cache is ascending, and of a vendor it is by now.
-            known = np.isin(piece.series.open_time_ns, self.times_ns())
+            known = among(piece.series.open_time_ns, self.times_ns())
             piece = piece.take(~known)
         if len(piece):
             self.pieces.append(piece)
@@ -195,7 +201,7 @@ def states(
                 np.searchsorted(piece.series.open_time_ns, times)
             ]
         elif piece.revised_ns is not None and len(piece.revised_ns):
-            corrected = np.isin(times, piece.revised_ns)
+            corrected = among(times, piece.revised_ns)
             found[np.flatnonzero(mine)[corrected]] = BarState.REVISED
     return found
 

@@ -126,7 +126,11 @@ class Flights(Generic[C]):
         if self._closed or len(self._lingering) >= _MOST_LINGERING:
             task.cancel()
         self._lingering.add(task)
-        task.add_done_callback(self._lingering.discard)
+        task.add_done_callback(self._lingered)
+
+    def _lingered(self, task: asyncio.Task[object]) -> None:
+        self._lingering.discard(task)
+        _looked_at(task)
 
     def _over(self, key: Hashable, spans: Sequence[Span]) -> _Flight[C] | None:
         """Return a flight that will bring some of the spans."""
@@ -162,9 +166,7 @@ class Flights(Generic[C]):
     def _landed(self, flight: _Flight[C]) -> None:
         self._tasks.discard(flight.task)
         self._forget(flight)
-        if not flight.task.cancelled():
-            # Nobody may be waiting any more, which is no reason to complain.
-            flight.task.exception()
+        _looked_at(flight.task)
 
     def _forget(self, flight: _Flight[C]) -> None:
         others = [f for f in self._flights.get(flight.key, ()) if f is not flight]
@@ -187,3 +189,9 @@ class Flights(Generic[C]):
         if flight.task.cancelled():
             raise ServerStoppingError("this server is stopping")
         return flight.task.result()
+
+
+def _looked_at(task: asyncio.Task[C] | asyncio.Task[object]) -> None:
+    """Look at how a task ended: that nobody waits for it is no reason to complain."""
+    if not task.cancelled():
+        task.exception()

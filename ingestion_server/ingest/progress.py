@@ -18,7 +18,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.grid import Grid, missing_spans
 from ingestion_server.domain.instrument import AssetClass
-from ingestion_server.domain.interval import Times, labels
+from ingestion_server.domain.interval import Times, among, labels
 from ingestion_server.domain.quality import FlagKind, QualityFlag
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.result import Attempt, Missing, Outcome
@@ -84,6 +84,8 @@ class Progress:
     """The vendors whose bars from before were looked at."""
     answered: bool = False
     """Whether a vendor has answered by now."""
+    _unknown_spans: list[Span] | None = None
+    """What was found last; None = to be found anew, since something was added."""
     notes: list[str] = field(default_factory=list)
     """What vendors have said before, and are not asked again."""
 
@@ -157,10 +159,12 @@ class Progress:
             return
         self.collected.add(self.fitted(piece))
         self.recalled = joined([*self.recalled, *covered])
+        self._unknown_spans = None
 
     def forget(self, provider: str) -> None:
         """Give up what was taken as known of a vendor."""
         self.collected.forget(provider)
+        self._unknown_spans = None
         self.recalled = []
         for piece in self.collected.pieces:
             times = piece.series.open_time_ns
@@ -168,12 +172,17 @@ class Progress:
 
     def _unknown(self) -> list[Span]:
         """Return what is neither there nor known not to be there."""
+        if self._unknown_spans is None:
+            self._unknown_spans = self._found_unknown()
+        return self._unknown_spans
+
+    def _found_unknown(self) -> list[Span]:
         wanted, due, times = self.scope.wanted, self.due(), self.collected.times_ns()
         if wanted is None or due is None or self.scope.beyond:
             return joined([*subtracted([self.whole()], self.recalled), *self.holes()])
         known = wanted.within(self.recalled).opens_ns
         # What was due and did not come, another vendor may have.
-        known = known[~np.isin(known, due.opens_ns)]
+        known = known[~among(known, due.opens_ns)]
         return missing_spans(
             wanted, np.concatenate((times, known)), self.query.interval
         )
@@ -217,6 +226,7 @@ class Progress:
     def note(self, asked: Asked) -> IngestionError | None:
         """Take what a vendor brought, note how it went, and return its error."""
         name, error = asked.provider, asked.error
+        self._unknown_spans = None
         tally = self.pending.pop(name)
         if not asked.shared:
             self._heard(asked)

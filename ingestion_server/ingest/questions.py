@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from ingestion_server.domain.errors import InvalidQueryError, Violation
+from ingestion_server.domain.interval import among
 from ingestion_server.domain.query import BarQuery, Priority, Span
 from ingestion_server.domain.result import BarResult
 from ingestion_server.domain.sessions import Sessions
@@ -50,12 +50,12 @@ class Question:
         if due is None:
             return 0, None
         times = result.series.open_time_ns
-        came = int(np.isin(due.opens_ns, times).sum())
+        came = int(among(due.opens_ns, times).sum())
         holes = due.within(
             [Span(hole.start_ns, hole.end_ns) for hole in result.missing]
         )
         # A stretch that is told as missing may hold a bar: so many can be too many.
-        missing = int((~np.isin(holes.opens_ns, times)).sum())
+        missing = int((~among(holes.opens_ns, times)).sum())
         return came, came + missing
 
 

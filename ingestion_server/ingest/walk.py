@@ -10,6 +10,8 @@ from decimal import Decimal
 from math import inf
 from typing import Final, NamedTuple, final
 
+import msgspec
+
 from ingestion_server.cache.series import SeriesKey
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
@@ -52,6 +54,7 @@ class _Postponed(NamedTuple):
 class _Begun(NamedTuple):
     candidate: Candidate
     at_seconds: float
+    hedge: bool
 
 
 @dataclass(slots=True)
@@ -64,6 +67,8 @@ class _Way:
     ahead: deque[Candidate]
     postponed: list[_Postponed] = field(default_factory=list)
     under_way: dict[asyncio.Task[Asked], _Begun] = field(default_factory=dict)
+    heard: int = 0
+    """How many calls of those under way were answered when it was looked last."""
 
 
 @final
@@ -144,9 +149,12 @@ class Walker:
             known = self.memory.recalled(name, query, span, now_ns)
             if known is None or not known.verified or not known.covered:
                 continue
-            progress.recall(known.piece, known.covered)
-            if known.absent:
-                progress.notes.append(f"{name}: had no such bar when asked lately")
+            told = progress.collected.flags
+            flags = [flag for flag in known.piece.flags if flag not in told]
+            progress.recall(replace(known.piece, flags=flags), known.covered)
+            note = f"{name}: had no such bar when asked lately"
+            if known.absent and note not in progress.notes:
+                progress.notes.append(note)
 
     def recall_stale(self, candidates: Iterable[Candidate], progress: Progress) -> None:
         """Take what is older than usual, if the caller takes it in need."""
@@ -168,6 +176,8 @@ class Walker:
         while way.ahead:
             candidate = way.ahead.popleft()
             if not way.question.fresh:
+                # Another request may have been brought it while this one waited.
+                way.progress.consulted.discard(candidate.name)
                 self.recall((candidate.name,), way.progress, candidate.now_ns)
                 gaps = way.progress.gaps()
                 if not gaps:
@@ -224,6 +234,7 @@ class Walker:
             asked = await self._attempt(candidate, way, others=len(way.ahead))
             self._noted(asked, candidate, way)
             return
+        way.heard = 0
         try:
             self._begin(candidate, way, hedge=False)
             while way.under_way and way.progress.gaps():
@@ -246,9 +257,10 @@ class Walker:
         return self._hedges.delay_seconds(candidate, way.progress, chosen=chosen)
 
     def _silent(self, way: _Way) -> bool:
-        """Tell whether calls are out, and none was answered."""
-        tallies = way.progress.pending.values()
-        return not any(tally.heard for tally in tallies)
+        """Tell whether nothing was heard since this was asked last."""
+        before = way.heard
+        way.heard = sum(tally.heard for tally in way.progress.pending.values())
+        return way.heard == before
 
     def _hedged(self, way: _Way) -> float | None:
         """Ask another vendor as well; return when to look again, None = never."""
@@ -271,7 +283,7 @@ class Walker:
     ) -> asyncio.Task[Asked]:
         attempt = self._attempt(candidate, way, others=len(way.ahead), hedge=hedge)
         task = asyncio.create_task(attempt, name="attempt")
-        way.under_way[task] = _Begun(candidate, self._clock.monotonic())
+        way.under_way[task] = _Begun(candidate, self._clock.monotonic(), hedge)
         return task
 
     async def _attempt(
@@ -333,8 +345,11 @@ class Walker:
 
     def _overtaken(self, way: _Way) -> None:
         """Leave those who are still asked to themselves; what they tell is learnt."""
-        now, served = self._clock.monotonic(), way.progress.attempts[-1]
-        reason = f"OVERTAKEN: {served.provider} answered first"
+        now, attempts = self._clock.monotonic(), way.progress.attempts
+        pieces = way.progress.collected.pieces
+        # There may be none, if another request has learnt that there are none.
+        first = pieces[-1].provider if pieces else "another request"
+        reason = f"OVERTAKEN: {first} answered first"
         for task, begun in way.under_way.items():
             self._flights.linger(task)
             way.progress.given_up(
@@ -343,6 +358,7 @@ class Walker:
                 reason,
                 now - begun.at_seconds,
             )
+            attempts[-1] = msgspec.structs.replace(attempts[-1], hedge=begun.hedge)
         way.under_way.clear()
 
 
@@ -350,5 +366,5 @@ async def _ended(tasks: Iterable[asyncio.Task[Asked]]) -> None:
     tasks = list(tasks)
     for task in tasks:
         task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    # What they raise is nobody's business any more, but must have been looked at.
+    await asyncio.gather(*tasks, return_exceptions=True)

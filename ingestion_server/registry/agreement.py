@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingestion_server.domain.bars import BarSeries, BarState
-from ingestion_server.domain.interval import Times
+from ingestion_server.domain.interval import Times, among
 
 _FIELDS: Final = ("open", "high", "low", "close")
 _Distances = npt.NDArray[np.float64]
@@ -56,8 +56,8 @@ def settled(
         ]
     )
     return (
-        mine.take(~np.isin(mine.open_time_ns, moving)),
-        theirs.take(~np.isin(theirs.open_time_ns, moving)),
+        mine.take(~among(mine.open_time_ns, moving)),
+        theirs.take(~among(theirs.open_time_ns, moving)),
     )
 
 
