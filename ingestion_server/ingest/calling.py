@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import inf
 from typing import Final, TypeVar, final
 
 from ingestion_server.domain.errors import (
@@ -38,8 +37,6 @@ class Allowance:
     """Kind of data and asset class, which a breaker judges apart from others."""
     last_resort: bool = True
     """Whether nobody else can be asked; else this is only a share of the time."""
-    patience_seconds: float = inf
-    """How long one call may be silent, if this is not the last resort."""
     lane: Lane = Lane.INTERACTIVE
     """Whether somebody waits for the answer."""
     most_cost_usd: Decimal | None = None
@@ -122,7 +119,6 @@ class Exchange:
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
             last_resort=allowance.last_resort,
-            patience_seconds=allowance.patience_seconds,
             lane=allowance.lane,
             most_cost_usd=allowance.most_cost_usd,
             tally=allowance.tally,

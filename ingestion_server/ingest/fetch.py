@@ -33,6 +33,7 @@ from ingestion_server.ingest.candidates import (
 from ingestion_server.ingest.consensus import agreed, pair
 from ingestion_server.ingest.explaining import explained
 from ingestion_server.ingest.progress import Progress
+from ingestion_server.ingest.recalling import recall, recall_stale
 from ingestion_server.ingest.scope import scope
 from ingestion_server.ingest.walk import Walker
 from ingestion_server.ports.calendars import Calendars
@@ -170,7 +171,7 @@ class Fetcher:
             except (TimeoutError, DeadlineExceededError) as error:
                 self._late(able, progress, error)
             else:
-                self._walker.recall_stale(able, progress)
+                recall_stale(self._memory, able, progress)
         self._count(progress, fresh=fresh)
         no_answer = failure(progress)
         if no_answer is not None:
@@ -191,7 +192,7 @@ class Fetcher:
         for name in tuple(progress.pending):
             reason = "DEADLINE_EXCEEDED: no time was left for an answer"
             progress.given_up(name, Outcome.FAILED, reason)
-        self._walker.recall_stale(able, progress)
+        recall_stale(self._memory, able, progress)
         if not (progress.collected.pieces and progress.query.policy.allow_partial):
             raise DeadlineExceededError(
                 "the deadline passed while asking: " + tried, attempts=tried
@@ -291,7 +292,7 @@ class Fetcher:
                 self._ranking.listing.hard(each.name) for each in able
             )
             first = able if free else able[:1]
-            self._walker.recall((each.name for each in first), progress, now_ns)
+            recall(self._memory, (each.name for each in first), progress, now_ns)
         return able
 
     def _candidates(

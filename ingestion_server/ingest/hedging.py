@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from ingestion_server.domain.query import Priority, SourceMode
+from ingestion_server.domain.query import SourceMode
 from ingestion_server.ingest.candidates import Candidate, kind_of
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.registry.standing import Standings
@@ -18,10 +18,13 @@ _MOST_SAVED: Final = 10.0
 """Extra calls that may be saved up; a vendor that falls silent is not slow rarely."""
 _LEAST_HEADROOM: Final = 0.2
 """With less quota than this left, none of it is spent on haste."""
-_PATIENCE_SECONDS: Final = 5.0
-_LEAST_PATIENCE_SECONDS: Final = 2.5
+_PATIENCE_SECONDS: Final = 1.5
+_PATIENCE_WITH_THE_CHOSEN_SECONDS: Final = 5.0
 _PATIENCE_TIMES: Final = 4
-"""How long silence is borne while another vendor is left, by its usual time."""
+"""
+How long silence is borne at least while another vendor is left, longer with one that
+somebody chose to be asked first, and how many times its usual time.
+"""
 
 
 @final
@@ -59,44 +62,47 @@ class Hedges:
         self, candidate: Candidate, progress: Progress, *, chosen: bool
     ) -> float | None:
         """
-        Return how long a vendor is waited for; None = until it has had its time.
+        Return after which silence another vendor may be asked early; None = never.
 
         Args:
-            candidate: the vendor.
+            candidate: the vendor that is silent.
             progress: what it is asked for.
             chosen: whether an operator wants it to be asked before others.
 
         """
-        query = progress.query
-        if query.policy.mode is not SourceMode.ANY or query.priority is Priority.BATCH:
-            return None
-        if self._saved < 1:
+        if progress.query.policy.mode is not SourceMode.ANY or self._saved < 1:
             return None
         usual = self._usual_seconds(candidate, progress)
         if usual is None or chosen:
             return self._longest_seconds
         return min(max(usual, _SHORTEST_DELAY_SECONDS), self._longest_seconds)
 
-    def patience_seconds(self, candidate: Candidate, progress: Progress) -> float:
-        """Return how long one call may be silent while another vendor is left."""
+    def patience_seconds(
+        self, candidate: Candidate, progress: Progress, *, chosen: bool
+    ) -> float:
+        """Return after which silence the next vendor is asked in any case."""
+        chosen = chosen or progress.query.policy.mode is not SourceMode.ANY
+        least = _PATIENCE_WITH_THE_CHOSEN_SECONDS if chosen else _PATIENCE_SECONDS
         usual = self._usual_seconds(candidate, progress)
-        if usual is None:
-            return _PATIENCE_SECONDS
-        return max(usual * _PATIENCE_TIMES, _LEAST_PATIENCE_SECONDS)
+        return least if usual is None else max(usual * _PATIENCE_TIMES, least)
 
     def spent(self, candidate: Candidate, progress: Progress) -> bool:
         """Take one extra call, if there is one and the vendor has quota for it."""
+        ready = self._saved >= 1 and self.affordable(candidate, progress)
+        if ready:
+            self._saved -= 1
+        return ready
+
+    @staticmethod
+    def affordable(candidate: Candidate, progress: Progress) -> bool:
+        """Tell whether a vendor has calls to spare, and nothing against one."""
         vendor = candidate.vendor
-        ready = (
-            self._saved >= 1
-            and vendor.breaker(kind_of(progress.query.instrument)).admits
+        return (
+            vendor.breaker(kind_of(progress.query.instrument)).admits
             and not vendor.quota.charges
             and vendor.quota.available_in() <= 0
             and vendor.quota.headroom() >= _LEAST_HEADROOM
         )
-        if ready:
-            self._saved -= 1
-        return ready
 
     def _usual_seconds(self, candidate: Candidate, progress: Progress) -> float | None:
         kind = kind_of(progress.query.instrument)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
-from math import inf
-from typing import Final, NamedTuple, final
+from random import random as chance
+from typing import Final, final
 
 import msgspec
 
@@ -35,40 +35,18 @@ from ingestion_server.ingest.making import Task
 from ingestion_server.ingest.memory import Memory, series_key
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.ingest.ranking import Ranking
+from ingestion_server.ingest.recalling import recall
+from ingestion_server.ingest.way import Begun, Postponed, Way
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Lane
 
 _SHORT_WAIT_SECONDS: Final = 0.25
 """Quota is not waited for longer while another vendor is free."""
+_PAUSE_SECONDS: Final = 0.1
 _LANES: Final = {
     Priority.INTERACTIVE: Lane.INTERACTIVE,
     Priority.BATCH: Lane.BATCH,
 }
-
-
-class _Postponed(NamedTuple):
-    candidate: Candidate
-    error: QuotaExhaustedError
-
-
-class _Begun(NamedTuple):
-    candidate: Candidate
-    at_seconds: float
-    hedge: bool
-
-
-@dataclass(slots=True)
-class _Way:
-    """Keep where the walk for one answer is."""
-
-    progress: Progress
-    question: Question
-    deadline: float
-    ahead: deque[Candidate]
-    postponed: list[_Postponed] = field(default_factory=list)
-    under_way: dict[asyncio.Task[Asked], _Begun] = field(default_factory=dict)
-    heard: int = 0
-    """How many calls of those under way were answered when it was looked last."""
 
 
 @final
@@ -117,17 +95,29 @@ class Walker:
 
         """
         route = deque(self.ranking.ordered(able, progress))
-        way = _Way(progress, question, deadline, route)
+        way = Way(progress, question, deadline, route)
         try:
             await self._walked(way)
         finally:
             self.ranking.learn(progress)
 
-    async def _walked(self, way: _Way) -> None:
+    async def _walked(self, way: Way) -> None:
         progress = way.progress
-        while (gaps := progress.gaps()) and (candidate := self._next(way, gaps)):
-            await self._asked(candidate, way)
-        for candidate, error in way.postponed:
+        while True:
+            while (gaps := progress.gaps()) and (candidate := self._next(way, gaps)):
+                await self._asked(candidate, way)
+            await self._postponed(way)
+            if not progress.gaps() or not self._back(way):
+                return
+            # Not all at once, and not at once.
+            pause = chance() * _PAUSE_SECONDS * way.rounds  # noqa: S311 - no secret
+            await self._clock.sleep(pause)
+
+    async def _postponed(self, way: Way) -> None:
+        """Ask those again that had no quota at once, if it comes in time."""
+        progress = way.progress
+        postponed, way.postponed = way.postponed, []
+        for candidate, error in postponed:
             left = way.deadline - self._clock.monotonic()
             if not progress.gaps():
                 return
@@ -137,48 +127,24 @@ class Walker:
             asked = await self._attempt(candidate, way, others=0)
             self._noted(asked, candidate, way)
 
-    def recall(self, names: Iterable[str], progress: Progress, now_ns: int) -> None:
-        """Take what is known of vendors' bars."""
-        if self.memory is None:
-            return
-        for name in names:
-            if name in progress.consulted or not progress.gaps():
-                continue
-            progress.consulted.add(name)
-            query, span = progress.query, progress.scope.span
-            known = self.memory.recalled(name, query, span, now_ns)
-            if known is None or not known.verified or not known.covered:
-                continue
-            told = progress.collected.flags
-            flags = [flag for flag in known.piece.flags if flag not in told]
-            progress.recall(replace(known.piece, flags=flags), known.covered)
-            note = f"{name}: had no such bar when asked lately"
-            if known.absent and note not in progress.notes:
-                progress.notes.append(note)
-
-    def recall_stale(self, candidates: Iterable[Candidate], progress: Progress) -> None:
-        """Take what is older than usual, if the caller takes it in need."""
-        if self.memory is None or progress.answered:
-            return
-        for candidate in candidates:
-            if not progress.gaps():
-                return
-            known = self.memory.stale(
-                candidate.name, progress.query, progress.scope.span, candidate.now_ns
+    def _back(self, way: Way) -> bool:
+        """Go back to vendors that failed, if there are any that may do better now."""
+        if way.question.fresh or self._clock.monotonic() >= way.deadline:
+            return False
+        return way.back(
+            affordable=lambda candidate: self._hedges.affordable(
+                candidate, way.progress
             )
-            if known is not None:
-                progress.recall(known.piece, known.covered)
-        if progress.collected.stale:
-            self.memory.counts.stale += 1
+        )
 
-    def _next(self, way: _Way, gaps: Sequence[Span]) -> Candidate | None:
+    def _next(self, way: Way, gaps: Sequence[Span]) -> Candidate | None:
         """Return the next vendor that may have some of the gaps, noting the others."""
         while way.ahead:
             candidate = way.ahead.popleft()
             if not way.question.fresh:
                 # Another request may have been brought it while this one waited.
                 way.progress.consulted.discard(candidate.name)
-                self.recall((candidate.name,), way.progress, candidate.now_ns)
+                recall(self.memory, (candidate.name,), way.progress, candidate.now_ns)
                 gaps = way.progress.gaps()
                 if not gaps:
                     return None
@@ -189,7 +155,7 @@ class Walker:
         return None
 
     def _hindrance(
-        self, candidate: Candidate, way: _Way, gaps: Sequence[Span]
+        self, candidate: Candidate, way: Way, gaps: Sequence[Span]
     ) -> ProviderError | None:
         """Return why a vendor need not be asked; None if it is."""
         progress, name = way.progress, candidate.name
@@ -213,7 +179,7 @@ class Walker:
         return None
 
     def _wanting(
-        self, candidate: Candidate, way: _Way, gaps: Sequence[Span]
+        self, candidate: Candidate, way: Way, gaps: Sequence[Span]
     ) -> Sequence[Span]:
         """Return what of the gaps a vendor is worth asking for."""
         progress = way.progress
@@ -226,75 +192,92 @@ class Walker:
             return gaps
         return subtracted(gaps, known.covered)
 
-    async def _asked(self, candidate: Candidate, way: _Way) -> None:
-        """Ask a vendor, and others beside it as long as it is slow."""
+    async def _asked(self, candidate: Candidate, way: Way) -> None:
+        """Ask a vendor, and others beside it once it is silent."""
         self._hedges.asked()
-        delay = self._delay_seconds(candidate, way)
-        if delay is None:
+        urgent = way.progress.query.priority is Priority.INTERACTIVE
+        if way.question.fresh or not urgent or not (way.ahead or way.failed):
             asked = await self._attempt(candidate, way, others=len(way.ahead))
             self._noted(asked, candidate, way)
             return
-        way.heard = 0
+        way.heard, way.heard_at = 0, self._clock.monotonic()
         try:
             self._begin(candidate, way, hedge=False)
+            may_hedge = True
             while way.under_way and way.progress.gaps():
+                seconds, hedge = self._bearable(candidate, way, may_hedge=may_hedge)
                 done, _ = await asyncio.wait(
-                    way.under_way, timeout=delay, return_when=asyncio.FIRST_COMPLETED
+                    way.under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
                     self._noted(task.result(), way.under_way.pop(task).candidate, way)
-                if not done and self._silent(way):
-                    delay = self._hedged(way)
+                if done or not self._silent(way, seconds):
+                    continue
+                may_hedge = self._joined(way, hedge=hedge)
         except BaseException:
             await _ended(way.under_way)
             raise
         self._overtaken(way)
 
-    def _delay_seconds(self, candidate: Candidate, way: _Way) -> float | None:
-        if not way.ahead or way.question.fresh:
-            return None
+    def _bearable(
+        self, candidate: Candidate, way: Way, *, may_hedge: bool
+    ) -> tuple[float | None, bool]:
+        """Return how long to bear silence, and whether what follows is a hedge."""
+        if not (way.ahead or way.failed):
+            return None, False
         chosen = self.ranking.listing.hard(candidate.name)
-        return self._hedges.delay_seconds(candidate, way.progress, chosen=chosen)
+        if may_hedge and way.ahead:
+            delay = self._hedges.delay_seconds(candidate, way.progress, chosen=chosen)
+            if delay is not None:
+                return delay, True
+        patience = self._hedges.patience_seconds(candidate, way.progress, chosen=chosen)
+        silent = self._clock.monotonic() - way.heard_at
+        return max(patience - silent, 0.0), False
 
-    def _silent(self, way: _Way) -> bool:
-        """Tell whether nothing was heard since this was asked last."""
-        before = way.heard
-        way.heard = sum(tally.heard for tally in way.progress.pending.values())
-        return way.heard == before
+    def _silent(self, way: Way, seconds: float | None) -> bool:
+        """Tell whether nothing was heard for so long."""
+        heard = sum(tally.heard for tally in way.progress.pending.values())
+        if heard == way.heard:
+            return seconds is not None
+        way.heard, way.heard_at = heard, self._clock.monotonic()
+        return False
 
-    def _hedged(self, way: _Way) -> float | None:
-        """Ask another vendor as well; return when to look again, None = never."""
+    def _joined(self, way: Way, *, hedge: bool) -> bool:
+        """Ask another vendor as well; tell whether still others may be, early."""
+        if not way.ahead:
+            self._back(way)
         candidate = self._next(way, way.progress.gaps())
         if candidate is None:
-            return None
+            return False
         key = series_key(candidate.name, way.progress.query)
         # Who waits for what another is being brought costs nothing.
-        if key not in self._hedged_now:
+        if hedge and key not in self._hedged_now:
             if not self._hedges.spent(candidate, way.progress):
                 way.ahead.appendleft(candidate)
-                return None
+                return False
             self._hedged_now.add(key)
-        task = self._begin(candidate, way, hedge=True)
+        task = self._begin(candidate, way, hedge=hedge)
         task.add_done_callback(lambda _: self._hedged_now.discard(key))
-        return self._delay_seconds(candidate, way)
+        way.heard_at = self._clock.monotonic()
+        return True
 
     def _begin(
-        self, candidate: Candidate, way: _Way, *, hedge: bool
+        self, candidate: Candidate, way: Way, *, hedge: bool
     ) -> asyncio.Task[Asked]:
         attempt = self._attempt(candidate, way, others=len(way.ahead), hedge=hedge)
         task = asyncio.create_task(attempt, name="attempt")
-        way.under_way[task] = _Begun(candidate, self._clock.monotonic(), hedge)
+        way.under_way[task] = Begun(candidate, self._clock.monotonic(), hedge)
         return task
 
     async def _attempt(
-        self, candidate: Candidate, way: _Way, *, others: int, hedge: bool = False
+        self, candidate: Candidate, way: Way, *, others: int, hedge: bool = False
     ) -> Asked:
         """Ask one vendor for the gaps; ``others`` is how many are left to ask."""
         progress = way.progress
         gaps = progress.gaps()
         gaps = [*self._wanting(candidate, way, gaps)] or gaps
         allowance = replace(
-            self._allowance(candidate, way, others),
+            self._allowance(way, others),
             most_cost_usd=pricing.left_usd(progress),
             tally=progress.begun(candidate.name),
         )
@@ -302,24 +285,20 @@ class Walker:
             candidate, way.question, gaps, allowance, hedge=hedge
         )
 
-    def _allowance(self, candidate: Candidate, way: _Way, others: int) -> Allowance:
+    def _allowance(self, way: Way, others: int) -> Allowance:
         """Return an equal share of the time: who hangs must not take it all."""
         now = self._clock.monotonic()
         left = way.deadline - now
         query = way.progress.query
-        patience = inf
-        if others:
-            patience = self._hedges.patience_seconds(candidate, way.progress)
         return Allowance(
             now + left / (others + 1) if others else way.deadline,
             min(_SHORT_WAIT_SECONDS, left) if others else left,
             last_resort=not others,
-            patience_seconds=patience,
             kind=kind_of(query.instrument),
             lane=_LANES[query.priority],
         )
 
-    def _noted(self, asked: Asked, candidate: Candidate, way: _Way) -> None:
+    def _noted(self, asked: Asked, candidate: Candidate, way: Way) -> None:
         """
         Note how it went.
 
@@ -337,13 +316,16 @@ class Walker:
         error: IngestionError | None = progress.note(asked)
         if asked.changed:
             progress.consulted.discard(candidate.name)
-            self.recall((candidate.name,), progress, candidate.now_ns)
-        if way.ahead and isinstance(error, QuotaExhaustedError):
-            way.postponed.append(_Postponed(candidate, error))
+            recall(self.memory, (candidate.name,), progress, candidate.now_ns)
+        if isinstance(error, QuotaExhaustedError):
+            if way.ahead or way.rounds:
+                way.postponed.append(Postponed(candidate, error))
+        elif isinstance(error, ProviderError):
+            way.failed.append((candidate, error))
         if not isinstance(error, ProviderError | None):
             raise error
 
-    def _overtaken(self, way: _Way) -> None:
+    def _overtaken(self, way: Way) -> None:
         """Leave those who are still asked to themselves; what they tell is learnt."""
         now, attempts = self._clock.monotonic(), way.progress.attempts
         pieces = way.progress.collected.pieces

@@ -67,8 +67,7 @@ class Deadline(Policy):
         left = call.deadline - self._clock.monotonic()
         if left <= 0:
             raise late(call)
-        whole = min(self._limits.call_seconds, call.patience_seconds)
-        seconds = min(whole, left)
+        seconds = min(self._limits.call_seconds, left)
         call.tally.calls += 1
         try:
             async with self._timeout(seconds):
@@ -76,7 +75,7 @@ class Deadline(Policy):
         except TimeoutError:
             # Not chained: whoever looks at the cause shall find the vendor's failure.
             silent = _silent(call, seconds)
-        if seconds == whole:
+        if seconds == self._limits.call_seconds:
             raise silent
         if seconds >= self._limits.fair_seconds:
             raise late(call) from silent

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from math import inf
 from typing import Protocol
 
 import msgspec
@@ -46,8 +45,6 @@ class Call(msgspec.Struct, frozen=True):
     longest_quota_wait_seconds: float = LONGEST_QUOTA_WAIT_SECONDS
     last_resort: bool = True
     """Whether nobody else can be asked; else a silent vendor is not asked again."""
-    patience_seconds: float = inf
-    """How long the vendor may be silent, if it is not the last resort."""
     lane: Lane = Lane.INTERACTIVE
     """How urgent it is, in the queue for quota."""
     most_cost_usd: Decimal | None = None

@@ -281,7 +281,7 @@ async def test_equal_questions_to_a_black_hole_are_answered_soon_by_few_calls(
     assert sum(each.calls for a in answers for each in a.attempts) == 1 + CHARTS
 
 
-async def test_beyond_the_share_a_black_hole_takes_five_seconds_and_then_nothing(
+async def test_beyond_the_share_who_hangs_is_borne_for_seconds_once_and_then_not_asked(
     build: Build,
 ) -> None:
     async with build(settings=UNMETERED) as home:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -33,6 +34,12 @@ ASK: Mapping[str, Any] = {"limit": 5, "adjustment": "raw", "providers": AV}
 FREE_DAY = 25
 UNUSABLE = 6
 """The exit status if a folder or an address cannot be used."""
+_NUMBERS = itertools.count(2000)
+
+
+def new_symbol() -> str:
+    """Return a stock that nobody asked for: what is known already takes no call."""
+    return f"SBX{next(_NUMBERS):04}"
 
 
 class Sandbox:
@@ -71,10 +78,7 @@ class Traffic:
         self._pause = pause
         self._patience = patience
         self._over = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(number,))
-            for number in range(threads)
-        ]
+        self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -86,12 +90,14 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
-    def _ask(self, number: int) -> None:
+    def _ask(self) -> None:
+        symbol = new_symbol()
         with SyncClient(self._door, timeout_seconds=self._patience) as client:
             while not self._over.is_set():
                 try:
-                    client.fetch(f"SBX{number + 1:04}", **ASK)
+                    client.fetch(symbol, **ASK)
                     self.answered += 1
+                    symbol = new_symbol()
                 except IngestionClientError as error:
                     self.failures.append(error)
                 self._over.wait(self._pause)
@@ -259,7 +265,7 @@ def test_what_was_used_is_known_after_an_orderly_stop(
     door, _ = program.addresses()
     with SyncClient(door, timeout_seconds=START_SECONDS) as client:
         for _ in range(2):
-            client.fetch("MSFT", **ASK)
+            client.fetch(new_symbol(), **ASK)
     ended = program.stopped()
 
     door, _ = kept(vendors, "free").addresses()
@@ -280,12 +286,12 @@ def test_calls_of_vendors_that_are_gone_are_given_back(
         vendors.program.ended(STOP_SECONDS)
         # Over the connection that was open, a call may have left for all we know.
         with pytest.raises(IngestionClientError):
-            client.fetch("MSFT", **ASK)
+            client.fetch("AAPL", **ASK)
         before = used(door, "day")
 
         for _ in range(3):
             with pytest.raises(IngestionClientError):
-                client.fetch("MSFT", **ASK)
+                client.fetch("AAPL", **ASK)
 
     assert 1 <= before <= 2
     assert used(door, "day") == before
