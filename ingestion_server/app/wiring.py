@@ -173,7 +173,14 @@ async def joined(
         )
         fetcher = Fetcher(
             active,
-            Walker(clock, flights, memory, hedges, ranking),
+            Walker(
+                clock,
+                flights,
+                memory,
+                hedges,
+                ranking,
+                most_calls=settings.retry.attempts,
+            ),
             calendars=calendars,
             transport=transport,
             clock=clock,

@@ -151,7 +151,7 @@ class Fetcher:
         if progress.scope.surely_empty:
             return answer(progress, now_ns=now_ns)
         able = await self._able(names, progress, now_ns, fresh=fresh)
-        if progress.gaps():
+        if progress.gaps() or progress.may_begin_later():
             left = deadline - self._clock.monotonic()
             hasty = deadline - min(HASTE_SECONDS, left * _MOST_HASTE)
             try:
@@ -221,6 +221,8 @@ class Fetcher:
         *,
         fresh: bool,
     ) -> None:
+        if not progress.gaps():
+            return
         question = Question(
             progress.query, progress.scope, progress.whole(), sessions, fresh
         )

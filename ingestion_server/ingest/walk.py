@@ -60,6 +60,8 @@ class Walker:
         memory: Memory | None,
         hedges: Hedges,
         ranking: Ranking,
+        *,
+        most_calls: int,
     ) -> None:
         """
         Set up.
@@ -70,6 +72,8 @@ class Walker:
             memory: what is known from before; None = nothing is kept.
             hedges: bound the calls that are made only since another is slow.
             ranking: puts vendors in order, and learns what they gave.
+            most_calls: how often a vendor is called that fails, until it is not gone
+                back to for the same answer.
 
         """
         self.memory = memory
@@ -77,6 +81,7 @@ class Walker:
         self._clock = clock
         self._flights = flights
         self._hedges = hedges
+        self._most_calls = most_calls
         self._asker = Asker(clock, flights, memory)
         self._hedged_now: set[SeriesKey] = set()
 
@@ -132,9 +137,10 @@ class Walker:
         if way.question.fresh or self._clock.monotonic() >= way.deadline:
             return False
         return way.back(
+            most_calls=self._most_calls,
             affordable=lambda candidate: self._hedges.affordable(
                 candidate, way.progress
-            )
+            ),
         )
 
     def _next(self, way: Way, gaps: Sequence[Span]) -> Candidate | None:

@@ -21,8 +21,6 @@ from ingestion_server.ingest.progress import Progress
 
 _MOST_ROUNDS: Final = 3
 """How often it is gone back to vendors that failed, after all were asked."""
-_MOST_CALLS: Final = 4
-"""No vendor is gone back to that was called so often; its breaker opens at five."""
 
 
 class Postponed(NamedTuple):
@@ -59,12 +57,12 @@ class Way:
     heard_at: float = 0.0
     """When one was, or a call was begun."""
 
-    def back(self, *, affordable: Callable[[Candidate], bool]) -> bool:
+    def back(self, *, most_calls: int, affordable: Callable[[Candidate], bool]) -> bool:
         """
         Put those ahead once more that may do better; tell whether there are any.
 
         Those are vendors whose failure may pass in a moment and that were not called
-        often yet; if there are such, also those who had nothing to say.
+        ``most_calls`` times yet; if there are such, also those who had nothing to say.
         """
         failed, self.failed = self.failed, []
         if self.rounds >= _MOST_ROUNDS or not any(_may_pass(e) for _, e in failed):
@@ -76,7 +74,7 @@ class Way:
         self.ahead.extend(
             candidate
             for candidate, error in failed
-            if calls[candidate.name] < _MOST_CALLS
+            if calls[candidate.name] < most_calls
             and (_may_pass(error) or isinstance(error, NoDataUnexplainedError))
             and affordable(candidate)
         )

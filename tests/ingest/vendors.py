@@ -263,7 +263,7 @@ class Market:
         hedges = Hedges(self.standings)
         self.fetcher = Fetcher(
             self.vendors,
-            Walker(self.clock, self.flights, None, hedges, self.ranking),
+            Walker(self.clock, self.flights, None, hedges, self.ranking, most_calls=3),
             calendars=OneCalendar(),
             transport=self.wire,
             clock=self.clock,

@@ -38,9 +38,9 @@ async def test_the_page_follows_the_calls(calendar_cache: Path) -> None:
                 return await reply.read(), reply.headers["Content-Type"]
 
         before = series(await page())
-        for _ in range(2):
+        for symbol in ("MSFT", "IBM"):
             await client.fetch(
-                "MSFT", limit=5, adjustment="raw", providers=["alpha_vantage"]
+                symbol, limit=5, adjustment="raw", providers=["alpha_vantage"]
             )
         after = series(await page())
 

@@ -148,21 +148,23 @@ async def test_what_is_computed_is_marked_and_what_is_given_is_not(
     ],
 )
 async def test_without_the_splits_raw_is_never_passed_off_as_split(
-    home: House, fault: str, reason: str, adjustment: str
+    build: Build, fault: str, reason: str, adjustment: str
 ) -> None:
-    # The splits are asked for first, so a fault that strikes once strikes them.
+    # The splits are asked for first, so a fault that strikes once strikes them, and
+    # nobody asks again.
     request = {"symbol": "AAPL", "adjustment": adjustment, **AROUND}
-    await home.fault("alpha_vantage", fault, times=1)
-    failed = await home.refused(source_policy=pinned("alpha_vantage"), **request)
-    assert failed.reason == reason
-    assert (await home.functions())["SPLITS"] == 1
+    async with build(settings={"RETRY__ATTEMPTS": "1"}) as home:
+        await home.fault("alpha_vantage", fault, times=1)
+        failed = await home.refused(source_policy=pinned("alpha_vantage"), **request)
+        assert failed.reason == reason
+        assert (await home.functions())["SPLITS"] == 1
 
-    # That a symbol is unknown is not asked again at once.
-    home.clock.advance(61)
-    await home.fault("alpha_vantage", fault, times=1)
-    answer = await home.fetch(**request)
-    assert served_by(answer) == ["yahoo"]
-    assert (await home.functions())["SPLITS"] == 2
+        # That a symbol is unknown is not asked again at once.
+        home.clock.advance(61)
+        await home.fault("alpha_vantage", fault, times=1)
+        answer = await home.fetch(**request)
+        assert served_by(answer) == ["yahoo"]
+        assert (await home.functions())["SPLITS"] == 2
 
 
 async def test_without_the_dividends_split_is_still_served(home: House) -> None:
