@@ -343,12 +343,20 @@ class _Workshop(msgspec.Struct, frozen=True):
 
 
 def _draws(settings: Settings) -> Callable[[], float]:
-    """Return what draws among equals, and say with which seed, to be told once more."""
+    """Return what draws among equals, and says with which seed when it first does."""
     seed = settings.registry.seed
     if seed is None:
         seed = SystemRandom().getrandbits(32)
-    _log.info("routes are drawn with registry.seed=%d", seed)
-    return Random(seed).random  # noqa: S311 - no secret
+    draw = Random(seed).random  # noqa: S311 - no secret
+    unsaid = [seed]
+
+    def drawn() -> float:
+        if unsaid:
+            # With it, and the questions in the log, the same routes are drawn again.
+            _log.info("routes are drawn with registry.seed=%d", unsaid.pop())
+        return draw()
+
+    return drawn
 
 
 def _policy_limits(settings: Settings) -> PolicyLimits:

@@ -23,9 +23,10 @@ from ingestion_server.ingest.progress import reason_of
 from ingestion_server.registry.agreement import differences, settled
 
 _TWO: Final = 2
+_HALF: Final = 0.5
 
-Fetch = Callable[[BarQuery], Awaitable[BarResult]]
-"""Answer a query; raises ``IngestionError``."""
+Fetch = Callable[[BarQuery, float], Awaitable[BarResult]]
+"""Answer a query in a share of the time that is left; raises ``IngestionError``."""
 
 
 def pair(found: Sequence[Candidate | ProviderError]) -> tuple[str, str]:
@@ -80,16 +81,16 @@ async def _both(
     most = query.policy.max_cost_usd
     if most is None:
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(_outcome(fetch, each)) for each in queries]
+            asked = [tasks.create_task(_outcome(fetch, each, 1)) for each in queries]
         return asked[0].result(), asked[1].result()
-    first = await _outcome(fetch, queries[0])
+    first = await _outcome(fetch, queries[0], _HALF)
     spent = Decimal(0)
     if isinstance(first, BarResult):
         spent = sum((each.cost_usd for each in first.attempts), start=spent)
     left = max(Decimal(str(most)) - spent, Decimal(0))
     policy = msgspec.structs.replace(queries[1].policy, max_cost_usd=float(left))
     second = msgspec.structs.replace(queries[1], policy=policy)
-    return first, await _outcome(fetch, second)
+    return first, await _outcome(fetch, second, 1)
 
 
 def _of(query: BarQuery, name: str) -> BarQuery:
@@ -100,9 +101,11 @@ def _of(query: BarQuery, name: str) -> BarQuery:
     return msgspec.structs.replace(query, policy=policy)
 
 
-async def _outcome(fetch: Fetch, query: BarQuery) -> BarResult | IngestionError:
+async def _outcome(
+    fetch: Fetch, query: BarQuery, share: float
+) -> BarResult | IngestionError:
     try:
-        return await fetch(query)
+        return await fetch(query, share)
     except IngestionError as error:
         return error
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -114,12 +113,14 @@ class Fetcher:
 
         """
         if query.policy.mode is SourceMode.CONSENSUS:
-            fetch = partial(
-                self.fetch,
-                budget_seconds=budget_seconds,
-                most_bars=most_bars,
-                fresh=fresh,
-            )
+            deadline = self._clock.monotonic() + budget_seconds
+
+            async def fetch(each: BarQuery, share: float) -> BarResult:
+                left = max(deadline - self._clock.monotonic(), 0.0) * share
+                return await self._fetch(
+                    each, budget_seconds=left, most_bars=most_bars, fresh=fresh
+                )
+
             names = await self._pair(query, budget_seconds, most_bars)
             return await agreed(query, names, fetch)
         return await self._fetch(

@@ -56,8 +56,8 @@ class LoopLag:
     Measure how late the loop wakes a task that sleeps, again and again.
 
     What the machine had no processor for is told apart: the rest is the server's own
-    doing. A stall is logged as a warning, but at most once in so many seconds; the
-    next line says how many there were since.
+    doing. A stall of its own is logged as a warning, but at most once in so many
+    seconds; the next line says how many there were since.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class LoopLag:
         self.longest_seconds = max(self.longest_seconds, lag_seconds)
         own_seconds = lag_seconds - waited_seconds
         self.longest_own_seconds = max(self.longest_own_seconds, own_seconds)
-        if lag_seconds > _STALL_SECONDS:
+        if lag_seconds - waited_seconds > _STALL_SECONDS:
             # A log that cannot be written is no reason to look away.
             with contextlib.suppress(Exception):
                 self._tell(lag_seconds, waited_seconds)
