@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar, final
 
@@ -43,7 +43,7 @@ class _Flight(Generic[C]):
     key: Hashable
     spans: Sequence[Span]
     task: asyncio.Task[C]
-    waiters: int = 0
+    waiters: set[asyncio.Task[object] | None] = field(default_factory=set)
 
 
 class Arrival(NamedTuple, Generic[C]):
@@ -122,10 +122,18 @@ class Flights(Generic[C]):
         return arrivals
 
     def linger(self, task: asyncio.Task[object]) -> None:
-        """Own a task whose outcome its owner needs no more, and others learn from."""
+        """
+        Own a task whose outcome its owner needs no more, and others learn from.
+
+        What only such tasks wait for was given up as too slow: nobody boards it.
+        """
         if self._closed or len(self._lingering) >= _MOST_LINGERING:
             task.cancel()
         self._lingering.add(task)
+        for flights in tuple(self._flights.values()):
+            for flight in flights:
+                if task in flight.waiters and flight.waiters <= self._lingering:
+                    self._forget(flight)
         task.add_done_callback(self._lingered)
 
     def _lingered(self, task: asyncio.Task[object]) -> None:
@@ -176,12 +184,13 @@ class Flights(Generic[C]):
             self._flights.pop(flight.key, None)
 
     async def _waited(self, flight: _Flight[C]) -> C:
-        flight.waiters += 1
+        me: asyncio.Task[object] | None = asyncio.current_task()
+        flight.waiters.add(me)
         try:
             # Unlike awaiting it, this leaves it alone when the caller is cancelled.
             await asyncio.wait((flight.task,))
         finally:
-            flight.waiters -= 1
+            flight.waiters.discard(me)
             if not flight.waiters and not flight.task.done():
                 # At once: nobody shall board what is about to end.
                 self._forget(flight)

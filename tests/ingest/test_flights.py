@@ -187,3 +187,28 @@ async def test_only_so_many_are_left_to_themselves(airport: Airport) -> None:
     await settle()
 
     assert sum(task.cancelled() for task in tasks) == 70 - 64
+
+
+async def test_nobody_boards_what_was_given_up_as_too_slow(airport: Airport) -> None:
+    slow = airport.ask(Span(0, 10))
+    await settle()
+    airport.flights.linger(slow)
+    second = airport.ask(Span(0, 10))
+    await settle()
+    airport.land(1)
+
+    assert labels(await second) == [("1", True)]
+    airport.land(0)
+    assert labels(await slow) == [("0", True)]
+
+
+async def test_what_others_wait_for_too_is_boarded_still(airport: Airport) -> None:
+    slow, patient = airport.ask(Span(0, 10)), airport.ask(Span(0, 10))
+    await settle()
+    airport.flights.linger(slow)
+    late = airport.ask(Span(0, 10))
+    await settle()
+    airport.land(0)
+
+    assert [labels(await each) for each in (patient, late)] == [[("0", False)]] * 2
+    assert len(airport.begun) == 1
