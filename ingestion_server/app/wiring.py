@@ -117,6 +117,7 @@ async def joined(
         if mode.sandbox:
             url = await stack.enter_async_context(_sandbox(settings, calendars, clock))
         transport = await _transport(stack, settings, mode, url, providers, clock)
+        recordings = None if mode.replay is None else transport
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
         )
@@ -182,7 +183,7 @@ async def joined(
                 most_calls=settings.retry.attempts,
             ),
             calendars=calendars,
-            transport=transport,
+            transport=recordings,
             clock=clock,
         )
         prober = Prober(
@@ -204,7 +205,7 @@ async def joined(
             roster=roster,
             benchmarking=Benchmarking(
                 fetcher,
-                Registrar(active, ledger, transport, clock),
+                Registrar(active, ledger, recordings, clock),
                 calendars,
                 meter,
                 clock,

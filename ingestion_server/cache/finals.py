@@ -22,13 +22,11 @@ from ingestion_server.domain.bars import (
     Column,
     empty_series,
 )
-from ingestion_server.domain.interval import HOUR_NS, Interval, Times
+from ingestion_server.domain.interval import Interval, Times
 from ingestion_server.domain.query import AGREEMENT
 
 BLOCK_BARS: Final = 2048
 """A block is so many lengths of a bar long, and rarely holds more bars."""
-LONGEST_CALL_NS: Final = HOUR_NS
-"""What came this much later than a newer answer was stamped by a wrong clock."""
 _ARRAY_BYTES: Final = 120
 _ARRAYS: Final = 8
 
@@ -144,13 +142,8 @@ class Meeting(NamedTuple):
     """Which are there already."""
     differ: Rows
     """Which of those have other values."""
-    moved: int
-    """Of how many the close is another."""
-
-    @property
-    def common(self) -> int:
-        """Return how many are there already."""
-        return int(np.count_nonzero(self.known))
+    moved: Rows
+    """Of which of those the close is another."""
 
 
 class Change(NamedTuple):
@@ -223,11 +216,26 @@ class Finals:
                 break
         return found
 
+    def first(self, most: int, from_ns: int) -> tuple[int, int] | None:
+        """Return the first and last opens of the first bars at or after a time."""
+        place = bisect_left(self._order, from_ns // self._span_ns)
+        found: tuple[int, int] | None = None
+        for number in self._order[place:]:
+            times = self._blocks[number].series.open_time_ns
+            times = times[times.searchsorted(from_ns) :][:most]
+            if not len(times):
+                continue
+            found = (int(times[0]) if found is None else found[0], int(times[-1]))
+            most -= len(times)
+            if most <= 0:
+                break
+        return found
+
     def meet(self, series: BarSeries) -> Meeting:
         """Compare delivered bars with those of the same times."""
         known = np.zeros(len(series), np.bool_)
         differ = np.zeros(len(series), np.bool_)
-        moved = 0
+        moved = np.zeros(len(series), np.bool_)
         for number, rows in self._by_block(series.open_time_ns):
             block = self._blocks.get(number)
             if block is None:
@@ -239,8 +247,8 @@ class Finals:
             old = block.series.take(place[same])
             new = fresh.take(same)
             closes = _differ(old.close, new.close)
-            moved += int(np.count_nonzero(closes))
             known[rows] = same
+            moved[rows][same] = closes
             differ[rows][same] = (
                 closes
                 | _differ(old.open, new.open)
@@ -287,11 +295,6 @@ class Finals:
         ]
 
 
-def newer(known_ns: int, came_ns: int) -> bool:
-    """Tell whether what is known came after what came, by one and the same clock."""
-    return came_ns < known_ns <= came_ns + LONGEST_CALL_NS
-
-
 def _renewed(known: Block, fresh: Block, differ: Rows) -> tuple[Block, int]:
     """Return the bars of both, and how many were corrected."""
     place, same = _places(known.series.open_time_ns, fresh.series.open_time_ns)
@@ -299,8 +302,7 @@ def _renewed(known: Block, fresh: Block, differ: Rows) -> tuple[Block, int]:
     revised = 0
     if len(at):
         came_ns = int(fresh.received_ns[0])
-        old_ns = known.received_ns[at]
-        renewable = (old_ns <= came_ns) | (old_ns > came_ns + LONGEST_CALL_NS)
+        renewable = known.received_ns[at] <= came_ns
         received_ns = known.received_ns.copy()
         received_ns[at[renewable]] = came_ns
         known = replace(known, received_ns=received_ns)

@@ -8,7 +8,6 @@ from typing import Final, final
 import numpy as np
 
 from ingestion_server.cache.finals import (
-    LONGEST_CALL_NS,
     Block,
     Finals,
     Meeting,
@@ -17,7 +16,6 @@ from ingestion_server.cache.finals import (
     empty_block,
     in_order,
     joined,
-    newer,
     owned,
 )
 from ingestion_server.cache.remarks import Remarks
@@ -25,9 +23,17 @@ from ingestion_server.cache.saved import Saved
 from ingestion_server.cache.series import Delivery, Kept, Known, Life, Terms
 from ingestion_server.cache.spans import Spans, TimedSpans
 from ingestion_server.domain.bars import BarSeries, BarState, ascending
-from ingestion_server.domain.interval import SECOND_NS, Interval, Times, label_ends
+from ingestion_server.domain.interval import (
+    HOUR_NS,
+    SECOND_NS,
+    Interval,
+    Times,
+    label_ends,
+)
 from ingestion_server.domain.query import Span
 
+LONGEST_CALL_NS: Final = HOUR_NS
+"""What came this much later than now was stamped by a wrong clock."""
 MOST_VOIDS: Final = 4096
 """More stretches without bars are forgotten, which means: asked for again."""
 _MOST_FORMING: Final = 16
@@ -116,14 +122,18 @@ class History:
         """Tell whether prices have the basis of a day."""
         return day is None or day == self._day
 
+    def ahead(self, now_ns: int) -> bool:
+        """
+        Tell whether any of it was stamped by a clock that was far ahead.
+
+        That has called bars final before they ended, and their absence as well.
+        """
+        return self._latest_ns > now_ns + LONGEST_CALL_NS
+
     def look(self, span: Span, *, now_ns: int, life: Life, day: int | None) -> Known:
         """Return what is known of a span."""
         start_ns, end_ns = span.start_ns, span.end_ns
-        # A clock that was far ahead has called things final before they happened.
-        doubtful = self._latest_ns > now_ns + LONGEST_CALL_NS
-        covered = self._coverage.within(
-            start_ns, min(end_ns, now_ns) if doubtful else end_ns
-        )
+        covered = self._coverage.within(start_ns, end_ns)
         came_ns = [self._since_ns] if len(covered) and self._since_ns else []
         youngest_ns = now_ns - round(life.forming_seconds * SECOND_NS)
         for tail in self._tail.within(start_ns, end_ns):
@@ -132,6 +142,7 @@ class History:
                 came_ns.append(tail.at_ns)
         block = self._bars(span, youngest_ns)
         absent = self._absent(covered, span, now_ns, life)
+        sample = self._sample(end_ns)
         if len(block):
             came_ns = [int(block.received_ns.min())]
         return Known(
@@ -144,7 +155,8 @@ class History:
             first_trade_ns=self._first_trade_ns,
             flags=self._remarks.within(start_ns, end_ns),
             verified=self.verified(day),
-            sample=self._sample(end_ns),
+            sample=sample,
+            anchor=None if sample is None else self._anchor(start_ns, sample.start_ns),
         )
 
     def stale(
@@ -171,10 +183,10 @@ class History:
     def keep(self, delivery: Delivery) -> Kept:
         """Add what a vendor gave; what it said last counts."""
         at_ns = delivery.received_at_ns
-        overtaken = newer(self._latest_ns, at_ns)
+        overtaken = at_ns < self._latest_ns
         asked = Spans(delivery.spans)
         for tail in self._tail if overtaken else ():
-            if newer(tail.at_ns, at_ns):
+            if at_ns < tail.at_ns:
                 asked.cut(tail.start_ns, tail.end_ns)
         series = _inside(ascending(delivery.series), asked)
         meeting = self._finals.meet(series)
@@ -237,9 +249,12 @@ class History:
             return _Basis.OTHER
         if delivery.day is None:
             return _Basis.UNTOLD
-        if meeting.common:
-            most_moved = meeting.moved * 2 > meeting.common
-            return _Basis.OTHER if most_moved else _Basis.SAME
+        common = meeting.known
+        if common.any():
+            rescaled = self._rescaled(
+                series.open_time_ns[common], meeting.moved[common]
+            )
+            return _Basis.OTHER if rescaled else _Basis.SAME
         # Without a price there is nothing that could have another basis, unless the
         # vendor did not repeat what it was asked to.
         doubtful = delivery.day != self._day and (
@@ -250,14 +265,34 @@ class History:
         )
         return _Basis.OTHER if doubtful else _Basis.UNTOLD
 
+    def _rescaled(self, times_ns: Times, moved: Rows) -> bool:
+        """
+        Tell whether final bars that came again moved by more than a correction.
+
+        A split or dividend, however late it is told, changes all bars before it.
+        """
+        at = np.flatnonzero(moved)
+        if not len(at):
+            return False
+        first = int(at[0])
+        if first == 0 or len(at) * 2 > len(moved):
+            return True
+        before = self._finals.last(1, int(times_ns[first]))
+        if before is not None and before[1] != times_ns[first - 1]:
+            # The one before was not seen again: nobody knows how far that goes back.
+            return True
+        return len(at) > 1 and first + len(at) < len(moved)
+
     def _agree(self, delivery: Delivery, *, verifies: bool) -> None:
         """Take over what holds for all bars."""
         self._latest_ns = delivery.received_at_ns
         if verifies:
             self._day, self._verified_ns = delivery.day, delivery.received_at_ns
         # An empty answer does not name the unit of what is not in it.
-        if len(delivery.series) or not self.bars:
+        if not self.bars:
             self._terms = delivery.terms
+        elif len(delivery.series):
+            self._terms = self._terms.renewed(delivery.terms)
         if delivery.first_trade_ns is not None:
             self._first_trade_ns = delivery.first_trade_ns
 
@@ -354,10 +389,19 @@ class History:
         return list(absent)
 
     def _sample(self, before_ns: int) -> Span | None:
-        last = self._finals.last(_SAMPLE_BARS, before_ns)
-        if last is None:
+        opens = self._finals.last(_SAMPLE_BARS, before_ns)
+        if opens is None:
+            opens = self._finals.first(_SAMPLE_BARS, before_ns)
+        return None if opens is None else self._span_of(*opens)
+
+    def _anchor(self, start_ns: int, before_ns: int) -> Span | None:
+        opens = self._finals.first(1, start_ns)
+        if opens is None or opens[0] >= before_ns:
             return None
-        first_ns, last_ns = last
+        return self._span_of(*opens)
+
+    def _span_of(self, first_ns: int, last_ns: int) -> Span:
+        """Return the stretch of the bars that open then."""
         if self._interval is Interval.MONTH_1:
             ends = label_ends(np.array([last_ns], np.int64), self._interval)
             return Span(first_ns, int(ends[0]))

@@ -88,7 +88,7 @@ class Segments:
                 adjusted.
 
         """
-        history = self._known.get(key)
+        history = self._credible(key, now_ns)
         if history is None:
             return None
         self._known.move_to_end(key)
@@ -120,7 +120,7 @@ class Segments:
             None if this adds nothing to what ``look`` returns.
 
         """
-        history = self._known.get(key)
+        history = self._credible(key, now_ns)
         if history is None:
             return None
         return history.stale(
@@ -129,7 +129,7 @@ class Segments:
 
     def keep(self, key: SeriesKey, delivery: Delivery) -> Kept:
         """Remember what a vendor gave."""
-        history = self._known.get(key)
+        history = self._credible(key, delivery.received_at_ns)
         if history is None:
             history = History(key.interval)
         else:
@@ -151,6 +151,14 @@ class Segments:
         self.generation += 1
         if self._file is not None:
             self._file.dropped(key)
+
+    def _credible(self, key: SeriesKey, now_ns: int) -> History | None:
+        """Return what is known of a series; what a wrong clock stamped is dropped."""
+        history = self._known.get(key)
+        if history is not None and history.ahead(now_ns):
+            self.drop(key)
+            return None
+        return history
 
     def _add(self, key: SeriesKey, history: History) -> None:
         """Have a series in memory, and make room for it."""

@@ -36,11 +36,18 @@ class Terms(msgspec.Struct, frozen=True):
     feed_delay_seconds: float | None = None
 
     def mixes_with(self, other: Terms) -> bool:
-        """Tell whether prices and volumes of both mean the same."""
-        return (self.currency, self.volume_unit, self.derivation) == (
-            other.currency,
-            other.volume_unit,
-            other.derivation,
+        """Tell whether prices and volumes of both mean the same, as far as they say."""
+        units = ((self.currency, other.currency), (self.volume_unit, other.volume_unit))
+        return self.derivation == other.derivation and all(
+            mine == theirs or "" in (mine, theirs) for mine, theirs in units
+        )
+
+    def renewed(self, later: Terms) -> Terms:
+        """Return what is said later, and the units of before if that names none."""
+        return msgspec.structs.replace(
+            later,
+            currency=later.currency or self.currency,
+            volume_unit=later.volume_unit or self.volume_unit,
         )
 
 
@@ -95,9 +102,15 @@ class Known:
     """Whether the prices have today's basis."""
     sample: Span | None
     """
-    The last final bars in or before the span, at most five.
+    The last final bars in or before the span, at most five; else the first after it.
 
     To ask for them again tells whether prices have another basis by now.
+    """
+    anchor: Span | None
+    """
+    The oldest final bar in the span, unless the sample begins with it or before it.
+
+    What vendors tell late changes the bars before it, perhaps none of the sample.
     """
 
 

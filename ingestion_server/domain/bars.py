@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Self
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ class BarState(IntEnum):
     """Corrected by the vendor after it was final."""
 
 
+@final
 @dataclass(frozen=True, slots=True, eq=False)
 class BarSeries:
     """
@@ -42,21 +43,25 @@ class BarSeries:
     def __len__(self) -> int:
         return len(self.open_time_ns)
 
-    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> Self:
+    def take(
+        self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice
+    ) -> BarSeries:
         """Return the series of the chosen rows."""
-        return replace(
-            self,
-            open_time_ns=self.open_time_ns[rows],
-            open=self.open[rows],
-            high=self.high[rows],
-            low=self.low[rows],
-            close=self.close[rows],
-            volume=None if self.volume is None else self.volume[rows],
+        return BarSeries(
+            self.open_time_ns[rows],
+            self.open[rows],
+            self.high[rows],
+            self.low[rows],
+            self.close[rows],
+            None if self.volume is None else self.volume[rows],
         )
 
-    def between(self, start_ns: int, end_ns: int) -> Self:
+    def between(self, start_ns: int, end_ns: int) -> BarSeries:
         """Return the bars that open in ``[start, end)``."""
-        first, last = np.searchsorted(self.open_time_ns, (start_ns, end_ns))
+        times = self.open_time_ns
+        if len(times) and start_ns <= times[0] and times[-1] < end_ns:
+            return self
+        first, last = times.searchsorted((start_ns, end_ns))
         return self.take(slice(int(first), int(last)))
 
 
@@ -69,7 +74,7 @@ def empty_series() -> BarSeries:
 def ascending(series: BarSeries) -> BarSeries:
     """Return the same rows by ascending time; of equal times the last row stays."""
     times = series.open_time_ns
-    if len(times) < 2 or bool(np.all(times[1:] > times[:-1])):  # noqa: PLR2004 - a pair
+    if len(times) < 2 or bool((times[1:] > times[:-1]).all()):  # noqa: PLR2004 - a pair
         return series
     order = np.argsort(times, kind="stable")
     ordered = times[order]

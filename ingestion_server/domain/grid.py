@@ -19,7 +19,6 @@ from ingestion_server.domain.interval import (
     Interval,
     Times,
     among,
-    day_labels,
     label_ends,
     labels,
 )
@@ -65,6 +64,8 @@ class Grid:
     def due(self, now_ns: int) -> Grid:
         """Return those that are over by ``now_ns``."""
         over = self.closes_ns <= now_ns
+        if over.all():
+            return self
         return Grid(self.opens_ns[over], self.closes_ns[over])
 
     def within(self, spans: list[Span]) -> Grid:
@@ -72,6 +73,8 @@ class Grid:
         inside = np.zeros(len(self), np.bool_)
         for span in spans:
             inside |= (self.opens_ns >= span.start_ns) & (self.opens_ns < span.end_ns)
+        if inside.all():
+            return self
         return Grid(self.opens_ns[inside], self.closes_ns[inside])
 
 
@@ -125,9 +128,10 @@ def stretches(sessions: Sessions) -> tuple[Times, Times]:
 
 def missing_spans(wanted: Grid, have_ns: Times, interval: Interval) -> list[Span]:
     """Return the stretches of the grid that have no bar, each as long as can be."""
-    gone = ~among(wanted.opens_ns, have_ns)
-    if not gone.any():
+    there = among(wanted.opens_ns, have_ns)
+    if there.all():
         return []
+    gone = ~there
     edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.view(np.int8), [0]))))
     ends = label_ends(wanted.opens_ns, interval)
     return [
@@ -238,6 +242,9 @@ def _trading_days(days_ns: Times) -> np.typing.NDArray[np.bool_]:
 
 def _label_reach(interval: Interval, span: Span) -> tuple[int, int]:
     """Return the days that bars with labels in the span are made of."""
+    if interval is Interval.DAY_1:
+        first = -(-span.start_ns // DAY_NS) * DAY_NS
+        return first, max(-(-span.end_ns // DAY_NS) * DAY_NS, first)
     edges = np.array([span.start_ns, span.end_ns - 1], np.int64)
     edge_labels = labels(edges, interval)
     ends = label_ends(edge_labels, interval)
@@ -252,7 +259,5 @@ def _grouped(days: Times, closes: Times, interval: Interval, span: Span) -> Grid
         days, firsts = np.unique(bar_labels, return_index=True)
         if len(days):
             closes = np.maximum.reduceat(closes, firsts)
-    else:
-        days = day_labels(days)
-    inside = (days >= span.start_ns) & (days < span.end_ns)
-    return Grid(days[inside], closes[inside])
+    low, high = days.searchsorted((span.start_ns, span.end_ns))
+    return Grid(days[low:high], closes[low:high])

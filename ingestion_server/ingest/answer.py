@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from ingestion_server.domain.adjustment import Adjustment
+from ingestion_server.domain.bars import BarState
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
     IngestionError,
@@ -18,14 +22,14 @@ from ingestion_server.domain.quality import FlagKind, QualityFlag, bounded
 from ingestion_server.domain.query import SourceMode
 from ingestion_server.domain.result import BarResult, Completeness, Missing
 from ingestion_server.ingest.collected import Collected, sources, states
+from ingestion_server.ingest.memory import ENCODED_SECONDS
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.registry.verdict import verdict
 
-_OPEN_ENDED_SECONDS: Final = 1.0
 _CLOSED_SECONDS: Final = 10.0
 """
-How long an answer is good that was known: until the next bar may open, or something
-else may change of which nobody is told, such as the exchange's date.
+How long an answer is good that was known and cannot change, unless something does of
+which nobody is told, such as the exchange's date.
 """
 
 
@@ -89,12 +93,12 @@ def answer(progress: Progress, *, now_ns: int) -> BarResult:
     """Return the bars and the truth about them."""
     query, scope, collected = progress.query, progress.scope, progress.collected
     series, owners_of_all = collected.series()
-    chosen = slice(None)
-    if scope.last:
-        chosen = slice(max(0, len(series) - scope.last), None)
-    elif scope.first:
-        chosen = slice(0, scope.first)
-    series, owners = series.take(chosen), owners_of_all[chosen]
+    owners = owners_of_all
+    if scope.limited:
+        count = len(series)
+        start = max(0, count - scope.last) if scope.last else 0
+        chosen = slice(start, None if scope.last else scope.first)
+        series, owners = series.take(chosen), owners_of_all[chosen]
     flags = list(collected.flags)
     if scope.wanted is None:
         flags.append(
@@ -129,6 +133,7 @@ def answer(progress: Progress, *, now_ns: int) -> BarResult:
         if piece.derivation
     )
     instrument = query.instrument
+    bar_states = states(collected, series, owners, scope.wanted, query.interval)
     return BarResult(
         instrument=instrument,
         interval=query.interval,
@@ -139,13 +144,13 @@ def answer(progress: Progress, *, now_ns: int) -> BarResult:
         volume_unit=collected.volume_unit,
         zone=instrument.venue.zone if instrument.venue else "UTC",
         series=series,
-        states=states(collected, series, owners, scope.wanted, query.interval),
+        states=bar_states,
         completeness=_completeness(missing, collected),
         missing=missing,
         sources=sources(collected, series, owners, query.interval, now_ns=now_ns),
         attempts=progress.attempts,
         flags=bounded(flags),
-        good_for_seconds=_good_for_seconds(progress, missing, now_ns),
+        good_for_seconds=_good_for_seconds(progress, missing, bar_states, now_ns),
     )
 
 
@@ -167,7 +172,10 @@ def _stale_flags(collected: Collected, now_ns: int) -> Iterator[QualityFlag]:
 
 
 def _good_for_seconds(
-    progress: Progress, missing: Sequence[Missing], now_ns: int
+    progress: Progress,
+    missing: Sequence[Missing],
+    bar_states: npt.NDArray[np.uint8],
+    now_ns: int,
 ) -> float:
     """Return how long an equal question has the same answer, if it needed no vendor."""
     query, collected = progress.query, progress.collected
@@ -177,4 +185,6 @@ def _good_for_seconds(
         # It may be used up sooner.
         return 0.0
     open_ended = query.end_ns is None or query.end_ns > now_ns
-    return _OPEN_ENDED_SECONDS if open_ended else _CLOSED_SECONDS
+    if open_ended or BarState.PARTIAL in bar_states:
+        return ENCODED_SECONDS
+    return _CLOSED_SECONDS

@@ -54,12 +54,11 @@ class Asked:
     shared: bool = False
     hedge: bool = False
 
-    @property
-    def pieces(self) -> list[Piece]:
-        """Return what is of use, what is known from before first."""
+    def pieces(self, spans: Sequence[Span]) -> list[Piece]:
+        """Return what came of the spans, what is known from before first."""
         found = [each.recalled for each in self.landings if each.recalled is not None]
         found.extend(each.live for each in self.landings if each.live is not None)
-        return [piece.within(self.gaps) for piece in found]
+        return [piece.within(spans) for piece in found]
 
     @property
     def changed(self) -> bool:

@@ -148,7 +148,8 @@ class Asker:
             return replace(landed, changed=True)
         if known is None:
             return landed
-        landed = replace(landed, changed=bool(kept.revised))
+        changed = bool(kept.revised or kept.rebased)
+        landed = replace(landed, changed=changed)
         return self._with_known(landed, candidate, question, spans, known)
 
     def _with_known(
@@ -191,7 +192,7 @@ class Asker:
         sample = known.sample
         if not known.verified:
             return joined([*subtracted(spans, known.covered), sample])
-        if sample.end_ns > spans[0].start_ns:
+        if sample.start_ns >= spans[0].start_ns:
             return spans
         wider = [Span(sample.start_ns, spans[0].end_ns), *spans[1:]]
         # It is worth no call of its own.

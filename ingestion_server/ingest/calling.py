@@ -18,7 +18,7 @@ from ingestion_server.ports.provider import Credentials, Provider
 from ingestion_server.ports.quota import Lane
 
 T = TypeVar("T")
-_LARGE_BYTES: Final = 131_072
+_LARGE_BYTES: Final = 1_048_576
 """A body that takes more than a few milliseconds to read."""
 
 Steps = Callable[[str, Send], Send]

@@ -101,10 +101,14 @@ def candidates(
     query: BarQuery,
     scope: Scope,
     *,
-    transport: Transport,
+    transport: Transport | None,
     now_ns: int,
 ) -> list[Candidate | ProviderError]:
-    """Return, in order, each vendor with its recipe, or why it cannot serve."""
+    """
+    Return, in order, each vendor with its recipe, or why it cannot serve.
+
+    ``transport`` tells when recordings were made; None = all that it brings is of now.
+    """
     span = scope.span
     # Without a calendar nobody can tell the first bars from later ones, so a vendor
     # that does not reach back to the start cannot give them.
@@ -118,7 +122,9 @@ def candidates(
         if vendor.no_key:
             found.append(CredentialsRefusedError(vendor.no_key, provider=name))
             continue
-        then_ns = _as_of(vendor.provider, query, span, transport, now_ns)
+        then_ns = now_ns
+        if transport is not None:
+            then_ns = _as_of(vendor.provider, query, span, transport, now_ns)
         made = _recipe(
             vendor.provider, query, span, then_ns, from_the_start=from_the_start
         )

@@ -17,6 +17,7 @@ from ingestion_server.domain.bars import (
 )
 from ingestion_server.domain.grid import Grid
 from ingestion_server.domain.interval import (
+    DAY_NS,
     SECOND_NS,
     Interval,
     Times,
@@ -59,11 +60,25 @@ class Piece:
         return replace(self, series=self.series.take(rows), states=states)
 
     def within(self, spans: Sequence[Span]) -> Piece:
-        """Return the piece with the bars that open within the spans."""
+        """Return the piece with what opens within the spans."""
+        flags = [
+            flag
+            for flag in self.flags
+            if flag.time_ns is None
+            or any(span.start_ns <= flag.time_ns < span.end_ns for span in spans)
+        ]
+        found = self._opening_within(spans)
+        return found if len(flags) == len(self.flags) else replace(found, flags=flags)
+
+    def _opening_within(self, spans: Sequence[Span]) -> Piece:
         times = self.series.open_time_ns
+        if not len(times) or any(
+            span.start_ns <= times[0] and times[-1] < span.end_ns for span in spans
+        ):
+            return self
         inside = np.zeros(len(times), np.bool_)
         for span in spans:
-            first, stop = np.searchsorted(times, (span.start_ns, span.end_ns))
+            first, stop = times.searchsorted((span.start_ns, span.end_ns))
             inside[first:stop] = True
         return self if inside.all() else self.take(inside)
 
@@ -95,6 +110,8 @@ class Collected:
         """Return the opens of all bars so far."""
         if not self.pieces:
             return np.empty(0, np.int64)
+        if len(self.pieces) == 1:
+            return self.pieces[0].series.open_time_ns
         return np.concatenate([piece.series.open_time_ns for piece in self.pieces])
 
     def add(self, piece: Piece) -> int:
@@ -102,8 +119,9 @@ class Collected:
         self.flags.extend(piece.flags)
         claims = (self.first_trade_ns, piece.first_trade_ns)
         self.first_trade_ns = min((c for c in claims if c is not None), default=None)
-        if piece.states is None:
-            piece = replace(piece, series=ascending(piece.series))
+        series = ascending(piece.series)
+        if piece.states is None and series is not piece.series:
+            piece = replace(piece, series=series)
         if self.pieces:
             # What is of a cache is ascending, and of a vendor it is by now.
             known = among(piece.series.open_time_ns, self.times_ns())
@@ -111,6 +129,22 @@ class Collected:
         if len(piece):
             self.pieces.append(piece)
         return len(piece)
+
+    def renewed(self, provider: str, spans: Sequence[Span]) -> None:
+        """Drop what was noticed of a vendor's rows that it has given anew."""
+        noticed = [
+            flag
+            for piece in self.pieces
+            if piece.from_cache and piece.provider == provider
+            for flag in piece.flags
+        ]
+        self.flags = [
+            flag
+            for flag in self.flags
+            if flag not in noticed
+            or flag.time_ns is None
+            or not any(span.start_ns <= flag.time_ns < span.end_ns for span in spans)
+        ]
 
     def forget(self, provider: str) -> None:
         """Drop what was known of a vendor from before."""
@@ -124,6 +158,10 @@ class Collected:
         """Return all bars, ascending, and for each the index of its piece."""
         if not self.pieces:
             return empty_series(), np.empty(0, np.int64)
+        if len(self.pieces) == 1:
+            # Ascending since it was added.
+            only = self.pieces[0].series
+            return only, np.zeros(len(only), np.int64)
         owners = np.concatenate(
             [np.full(len(p.series), index) for index, p in enumerate(self.pieces)]
         )
@@ -142,17 +180,18 @@ def sources(
     """Return who served each stretch: runs of bars of the same piece."""
     if not len(series):
         return []
-    starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
-    stops = np.append(starts[1:], len(owners))
-    ends = label_ends(series.open_time_ns, interval)
+    borders = np.flatnonzero(owners[1:] != owners[:-1]).tolist()
+    lasts = [*borders, len(owners) - 1]
+    ends = label_ends(series.open_time_ns[lasts], interval).tolist()
     signed = []
-    for first, stop in zip(starts, stops, strict=True):
+    first = 0
+    for last, end_ns in zip(lasts, ends, strict=True):
         piece = collected.pieces[int(owners[first])]
         signed.append(
             Source(
                 piece.provider,
                 int(series.open_time_ns[first]),
-                int(ends[stop - 1]),
+                end_ns,
                 piece.received_at_ns,
                 feed_delay_seconds=piece.feed_delay_seconds,
                 from_cache=piece.from_cache,
@@ -164,6 +203,7 @@ def sources(
                 derivation=piece.derivation,
             )
         )
+        first = last + 1
     return signed
 
 
@@ -181,19 +221,17 @@ def states(
     """
     if len(collected.pieces) == 1 and collected.pieces[0].states is not None:
         return collected.pieces[0].states[_rows_of(series, collected.pieces[0].series)]
-    closes = label_ends(series.open_time_ns, interval)
-    if wanted is not None and len(wanted):
-        place = np.minimum(
-            np.searchsorted(wanted.opens_ns, series.open_time_ns), len(wanted) - 1
-        )
-        on_grid = wanted.opens_ns[place] == series.open_time_ns
-        closes = np.where(on_grid, wanted.closes_ns[place], closes)
     received = np.array([piece.received_at_ns for piece in collected.pieces], np.int64)
     settled = received[owners] if len(received) else owners
+    closes = _closes(series.open_time_ns, wanted, interval)
     found = np.where(
-        closes + SETTLING_NS <= settled, BarState.FINAL, BarState.PARTIAL
-    ).astype(np.uint8)
+        closes + SETTLING_NS <= settled,
+        np.uint8(BarState.FINAL),
+        np.uint8(BarState.PARTIAL),
+    )
     for index, piece in enumerate(collected.pieces):
+        if piece.states is None and piece.revised_ns is None:
+            continue
         mine = owners == index
         times = series.open_time_ns[mine]
         if piece.states is not None:
@@ -204,6 +242,22 @@ def states(
             corrected = among(times, piece.revised_ns)
             found[np.flatnonzero(mine)[corrected]] = BarState.REVISED
     return found
+
+
+def _closes(times_ns: Times, wanted: Grid | None, interval: Interval) -> Times:
+    """Return when each bar is over: by the calendar if it knows the bar."""
+    ends = label_ends(times_ns, interval)
+    if wanted is None and not interval.intraday:
+        # Sessions may end after the date has, as those of futures do.
+        return ends + DAY_NS
+    if wanted is None or not len(wanted):
+        return ends
+    if len(times_ns) == len(wanted) and (times_ns == wanted.opens_ns).all():
+        return wanted.closes_ns
+    place = np.minimum(wanted.opens_ns.searchsorted(times_ns), len(wanted) - 1)
+    on_grid = wanted.opens_ns[place] == times_ns
+    closes: Times = np.where(on_grid, wanted.closes_ns[place], ends)
+    return closes
 
 
 def _rows_of(series: BarSeries, whole: BarSeries) -> slice:

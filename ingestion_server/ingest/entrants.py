@@ -60,7 +60,7 @@ class Registrar:
         self,
         vendors: Mapping[str, Vendor],
         ledger: Ledger,
-        transport: Transport,
+        transport: Transport | None,
         clock: Clock,
     ) -> None:
         """Choose among vendors, by what the ledger says is left."""

@@ -64,7 +64,7 @@ class Fetcher:
         walker: Walker,
         *,
         calendars: Calendars,
-        transport: Transport,
+        transport: Transport | None,
         clock: Clock,
     ) -> None:
         """
@@ -74,7 +74,8 @@ class Fetcher:
             vendors: those that may be asked; may change at any time.
             walker: asks them.
             calendars: tell when there should be bars.
-            transport: tells, for recordings, when they were made.
+            transport: tells, for recordings, when they were made; None = there are
+                none.
             clock: tells how much time is left.
 
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import typing
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,17 +16,18 @@ if typing.TYPE_CHECKING:
 from ingestion_server.cache.series import Delivery, Kept, Known, Life, SeriesKey, Terms
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.errors import SymbolUnknownError
-from ingestion_server.domain.grid import missing_spans
-from ingestion_server.domain.interval import DAY_NS, labels
+from ingestion_server.domain.interval import DAY_NS
 from ingestion_server.domain.query import BarQuery, Span
-from ingestion_server.domain.spans import subtracted
 from ingestion_server.domain.zones import local_from_utc
 from ingestion_server.ingest.candidates import Candidate
 from ingestion_server.ingest.collected import Piece
-from ingestion_server.ingest.scope import SETTLING_NS, Scope
+from ingestion_server.ingest.coverage import coverage, settled_until_ns
+from ingestion_server.ingest.scope import Scope
 from ingestion_server.ports.caching import CacheCounts
 from ingestion_server.ports.clock import Clock
 
+ENCODED_SECONDS: Final = 1.0
+"""How long an answer with bars that can change may be sent again as it is."""
 _MOST_REFUSALS: Final = 10_000
 """Unknown symbols remembered; some 200 bytes each."""
 
@@ -75,23 +77,27 @@ class Memory:
 
     async def ready(self, candidates: Sequence[Candidate], query: BarQuery) -> None:
         """Have at hand what is known of the vendors' bars."""
-        for candidate in candidates:
-            await self.segments.ready(series_key(candidate.name, query))
+        # A disk that is slow shall cost its time once.
+        await asyncio.gather(
+            *(
+                self.segments.ready(series_key(candidate.name, query))
+                for candidate in candidates
+            )
+        )
 
     def recalled(
         self, provider: str, query: BarQuery, span: Span, now_ns: int
     ) -> Recalled | None:
         """Return what is known of a vendor's bars in a span; None if nothing is."""
-        forming = self._life.forming_seconds
+        forming = max(self._life.forming_seconds - ENCODED_SECONDS, 0.0)
         most = query.policy.max_staleness_seconds
+        if most is not None:
+            forming = min(self._life.forming_seconds, most)
         known = self.segments.look(
             series_key(provider, query),
             span,
             now_ns=now_ns,
-            life=Life(
-                forming if most is None else min(forming, most),
-                self._life.absent_seconds,
-            ),
+            life=Life(forming, self._life.absent_seconds),
             day=basis_day(query, now_ns),
         )
         return None if known is None else _recalled(provider, known)
@@ -126,13 +132,13 @@ class Memory:
 
         Without ``whole``, not everything came: then only the bars that came are known.
         """
-        absent = _absent(query, scope, spans, piece)
+        found = coverage(query, scope, spans, piece, whole=whole)
         received_ns = piece.received_at_ns
         return self.segments.keep(
             series_key(piece.provider, query),
             Delivery(
-                spans if whole else subtracted(spans, absent),
-                absent if whole else (),
+                found.spans,
+                found.absent,
                 settled_until_ns(query, scope, received_ns),
                 piece.series,
                 received_ns,
@@ -198,41 +204,6 @@ def basis_day(query: BarQuery, now_ns: int) -> int | None:
     zone = "UTC" if instrument.venue is None else instrument.venue.zone
     local = local_from_utc(np.array([now_ns], np.int64), zone)
     return int(local[0] // DAY_NS)
-
-
-def settled_until_ns(query: BarQuery, scope: Scope, received_at_ns: int) -> int:
-    """Return the time before which bars open that were final when they came."""
-    edge_ns = received_at_ns - SETTLING_NS
-    interval = query.interval
-    if interval.intraday:
-        rough = edge_ns - interval.length_ns + 1
-    else:
-        rough = int(labels(np.array([edge_ns], np.int64), interval)[0])
-    wanted = scope.wanted
-    if wanted is None or not len(wanted):
-        return min(rough, scope.span.end_ns)
-    forming = wanted.opens_ns[wanted.closes_ns > edge_ns]
-    until = int(forming[0]) if len(forming) else scope.span.end_ns
-    return min(until, rough) if scope.beyond else until
-
-
-def _absent(
-    query: BarQuery, scope: Scope, spans: Sequence[Span], piece: Piece
-) -> list[Span]:
-    """Return where bars were due and did not come."""
-    due, came = scope.due, piece.series.open_time_ns
-    if due is None:
-        return [] if len(came) else list(spans)
-    asked = due.within(list(spans))
-    if piece.first_trade_ns is not None:
-        asked = asked.since(_label(piece.first_trade_ns, query))
-    return missing_spans(asked, came, query.interval)
-
-
-def _label(time_ns: int, query: BarQuery) -> int:
-    if query.interval.intraday:
-        return time_ns
-    return int(labels(np.array([time_ns], np.int64), query.interval)[0])
 
 
 def _recalled(provider: str, known: Known, *, stale: bool = False) -> Recalled:

@@ -98,6 +98,8 @@ class Progress:
         due, first = self.scope.due, self.collected.first_trade_ns
         if due is None or not len(due):
             return due
+        if first is None and not self.scope.limited:
+            return due
         from_ns, until_ns = self._limits()
         if first is not None:
             label = first if self.query.interval.intraday else self._label(first)
@@ -150,7 +152,7 @@ class Progress:
         could be asked, it is missing.
         """
         if self.recalled and not self.answered:
-            return self._unknown()
+            return self._lost()
         return self.holes()
 
     def recall(self, piece: Piece, covered: Sequence[Span]) -> None:
@@ -177,11 +179,27 @@ class Progress:
         return self._unknown_spans
 
     def _found_unknown(self) -> list[Span]:
+        wanted = self.scope.wanted
+        stretches = subtracted([self.whole()], self.recalled)
+        if wanted is not None and not self.scope.beyond:
+            # As long as can be, since there may be more than should be.
+            lacking = wanted.opens_ns[
+                ~among(wanted.opens_ns, self.collected.times_ns())
+            ]
+            stretches = [
+                each
+                for each in stretches
+                if np.diff(np.searchsorted(lacking, (each.start_ns, each.end_ns)))[0]
+            ]
+        # What was due and did not come, another vendor may have.
+        return joined([*stretches, *self.holes()])
+
+    def _lost(self) -> list[Span]:
+        """Return where bars should be that are not there, also such as are forming."""
         wanted, due, times = self.scope.wanted, self.due(), self.collected.times_ns()
         if wanted is None or due is None or self.scope.beyond:
-            return joined([*subtracted([self.whole()], self.recalled), *self.holes()])
+            return self._unknown()
         known = wanted.within(self.recalled).opens_ns
-        # What was due and did not come, another vendor may have.
         known = known[~among(known, due.opens_ns)]
         return missing_spans(
             wanted, np.concatenate((times, known)), self.query.interval
@@ -230,8 +248,12 @@ class Progress:
         tally = self.pending.pop(name)
         if not asked.shared:
             self._heard(asked)
+        if asked.error is None:
+            # What it said before, when it failed, is no longer so.
+            self.errors = [each for each in self.errors if each.provider != name]
         new = 0
-        for brought in asked.pieces:
+        self.collected.renewed(name, asked.gaps)
+        for brought in asked.pieces([self.scope.span] if asked.changed else asked.gaps):
             piece = self.fitted(brought)
             unlike = self.unlike(piece)
             if unlike:
@@ -303,7 +325,10 @@ class Progress:
     def fitted(self, piece: Piece) -> Piece:
         """Return a piece without its volume, if that counts something else."""
         mine, given = self.collected.volume_unit, piece.volume_unit
-        if not self.collected.pieces or mine == given or piece.series.volume is None:
+        pieces = self.collected.pieces
+        own = pieces and pieces[0].provider == piece.provider and not given
+        if not pieces or mine == given or own or piece.series.volume is None:
+            # Of its own bars, a vendor need not say each time what they count.
             return piece
         flag = QualityFlag(
             FlagKind.FIELD_ABSENT,
@@ -329,12 +354,15 @@ class Progress:
 
     def missing(self) -> list[Missing]:
         """Return what is missing, and what each vendor said about it."""
+        lost = self.lost()
+        if not lost:
+            return []
         said = [
             f"{attempt.provider}: {attempt.reason or 'gave no such bar'}"
             for attempt in self.attempts
         ]
         reason = "; ".join([*said, *self.notes])
-        missing = [Missing(h.start_ns, h.end_ns, reason) for h in self.lost()]
+        missing = [Missing(h.start_ns, h.end_ns, reason) for h in lost]
         if len(missing) <= _MOST_MISSING:
             return missing
         kept, rest = missing[: _MOST_MISSING - 1], missing[_MOST_MISSING - 1 :]

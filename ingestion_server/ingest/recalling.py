@@ -11,13 +11,22 @@ from ingestion_server.ingest.progress import Progress
 
 
 def recall(
-    memory: Memory | None, names: Iterable[str], progress: Progress, now_ns: int
+    memory: Memory | None,
+    names: Iterable[str],
+    progress: Progress,
+    now_ns: int,
+    *,
+    again: bool = False,
 ) -> None:
-    """Take what is known of vendors' bars, and is as good as asking."""
+    """
+    Take what is known of vendors' bars, and is as good as asking.
+
+    With ``again``, also what was taken and given up, since it has changed.
+    """
     if memory is None:
         return
     for name in names:
-        if name in progress.consulted or not progress.gaps():
+        if not again and (name in progress.consulted or not progress.gaps()):
             continue
         progress.consulted.add(name)
         query, span = progress.query, progress.scope.span

@@ -45,6 +45,11 @@ class Scope:
     """Whether bars may exist that ``wanted`` does not know: those of extended hours."""
 
     @property
+    def limited(self) -> bool:
+        """Tell whether there may be fewer bars in the answer than in the span."""
+        return bool(self.first or self.last)
+
+    @property
     def surely_empty(self) -> bool:
         """Tell whether no bar can exist."""
         return self.wanted is not None and not len(self.wanted) and not self.beyond

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -108,18 +108,17 @@ class VendorDesk:
                 raise failure
             return None, None
         rows = concatenated([page.series for page in pages])
-        firsts = [p.first_trade_ns for p in pages if p.first_trade_ns is not None]
         series, flags = made(
             rows,
             task,
             actions,
             provider=self.provider.name,
             received_at_ns=received_at_ns,
-            first_trade_ns=min(firsts, default=None),
+            first_trade_ns=_first_trade_ns(pages),
         )
         flags.extend(flag for page in pages for flag in page.flags)
         piece = self._piece(task, pages, series, flags, received_at_ns)
-        return replace(piece, first_trade_ns=min(firsts, default=None)), failure
+        return piece, failure
 
     async def _pages(
         self, task: Task, ask: BarAsk
@@ -220,8 +219,14 @@ class VendorDesk:
             volume_unit=next((page.volume_unit for page in pages), ""),
             derivation=task.recipe.derivation,
             feed_delay_seconds=self.provider.feed_delay_seconds,
+            first_trade_ns=_first_trade_ns(pages),
             flags=inside,
         )
+
+
+def _first_trade_ns(pages: list[Page]) -> int | None:
+    firsts = [p.first_trade_ns for p in pages if p.first_trade_ns is not None]
+    return min(firsts, default=None)
 
 
 def ask_of(task: Task, refused: frozenset[str]) -> BarAsk:

@@ -257,13 +257,14 @@ class Walker:
             return False
         key = series_key(candidate.name, way.progress.query)
         # Who waits for what another is being brought costs nothing.
-        if hedge and key not in self._hedged_now:
-            if not self._hedges.spent(candidate, way.progress):
-                way.ahead.appendleft(candidate)
-                return False
-            self._hedged_now.add(key)
+        paid = hedge and key not in self._hedged_now
+        if paid and not self._hedges.spent(candidate, way.progress):
+            way.ahead.appendleft(candidate)
+            return False
         task = self._begin(candidate, way, hedge=hedge)
-        task.add_done_callback(lambda _: self._hedged_now.discard(key))
+        if paid:
+            self._hedged_now.add(key)
+            task.add_done_callback(lambda _: self._hedged_now.discard(key))
         way.heard_at = self._clock.monotonic()
         return True
 
@@ -313,7 +314,9 @@ class Walker:
 
         """
         progress = way.progress
-        if isinstance(asked.error, DeadlineExceededError) and not asked.pieces:
+        if isinstance(asked.error, DeadlineExceededError) and not asked.pieces(
+            asked.gaps
+        ):
             # It has not failed: nobody waits for it any longer.
             raise asked.error
         if asked.changed and progress.recalled:
@@ -321,8 +324,8 @@ class Walker:
             progress.forget(candidate.name)
         error: IngestionError | None = progress.note(asked)
         if asked.changed:
-            progress.consulted.discard(candidate.name)
-            recall(self.memory, (candidate.name,), progress, candidate.now_ns)
+            names, now_ns = (candidate.name,), candidate.now_ns
+            recall(self.memory, names, progress, now_ns, again=True)
         if isinstance(error, QuotaExhaustedError):
             if way.ahead or way.rounds:
                 way.postponed.append(Postponed(candidate, error))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, auto
 from functools import partial
-from typing import Final, assert_never, final
+from typing import Final, TypeAlias, assert_never, final
 
 from msgspec.structs import replace
 from typing_extensions import override
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
+    CostLimitError,
     DeadlineExceededError,
+    LedgerUnavailableError,
     ProviderError,
     QuotaExhaustedError,
 )
@@ -29,6 +31,8 @@ from ingestion_server.ports.policy import (
     Call,
     Policy,
     Send,
+    Trial,
+    Verdict,
 )
 from ingestion_server.ports.routing import BreakerChange, OnBreaker
 
@@ -40,12 +44,10 @@ _PROBE_SECONDS: Final = 1.0
 """When to come back while a probe is under way; nobody knows how long it takes."""
 
 
-class Verdict(Enum):
-    """Say what a call shows of its vendor's health."""
-
-    HEALTHY = auto()
-    BROKEN = auto()
-    NONE = auto()
+_OF_OURS: TypeAlias = (
+    QuotaExhaustedError | BreakerOpenError | CostLimitError | LedgerUnavailableError
+)
+"""What keeps a call back, or is a vendor's "not now"."""
 
 
 def verdict(error: Exception) -> Verdict:
@@ -58,9 +60,7 @@ def verdict(error: Exception) -> Verdict:
     vendor was silent for a fair time.
     """
     blamed = _blamed(error)
-    if not isinstance(blamed, ProviderError):
-        return Verdict.NONE
-    if isinstance(blamed, QuotaExhaustedError | BreakerOpenError):
+    if not isinstance(blamed, ProviderError) or isinstance(blamed, _OF_OURS):
         return Verdict.NONE
     return Verdict.BROKEN if blamed.trips_breaker else Verdict.HEALTHY
 
@@ -74,11 +74,16 @@ class Breaker(Policy):
     """
     Refuse calls for a while after so many failures in a row, then let one through.
 
-    That one, the probe, closes the breaker or opens it for another rest. If it shows
-    nothing, being cancelled or told "not now", the next call is the probe. Calls that
-    left before the breaker last moved change nothing when they end.
+    What counts is what a question to the vendor comes to after all its tries: the
+    last of them that shows anything. One that was cancelled shows nothing, and so
+    does one whose last try left before the breaker last moved. In a row means in the
+    order in which they left: who was silent for ten seconds says nothing of a vendor
+    that has answered somebody who asked later.
 
-    Each rest is twice the one before, up to a limit, until a probe closes the breaker.
+    The one that is let through, the probe, is tried once. It closes the breaker or
+    opens it for another rest. If it shows nothing, being cancelled or told "not now",
+    the next one is the probe. Each rest is twice the one before, up to a limit, until
+    a probe closes the breaker.
     """
 
     def __init__(
@@ -92,6 +97,9 @@ class Breaker(Policy):
         self._reason = ""
         # Counts the moves, so that a call knows whether it is of yesterday.
         self._era = 0
+        # Count the tries that left, and which was the last that showed health.
+        self._number = 0
+        self._healthy_number = 0
 
     def state(self) -> BreakerState:
         """Return where it stands, and why."""
@@ -125,45 +133,58 @@ class Breaker(Policy):
             retry_at_seconds=circuit.rested_at_seconds,
         )
 
-    async def gate(self, call: Call, send: Send) -> HttpResponse:
-        """
-        Refuse what would be refused anyway, before it waits for quota; else send.
-
-        Raises:
-            BreakerOpenError: the vendor rests.
-
-        """
-        self._refuse(call)
-        return await send(call)
-
     @override
     async def __call__(self, call: Call, send: Send) -> HttpResponse:
         """
-        Send, and learn from how it ends.
+        Answer a question, and learn from what it comes to.
 
         Raises:
             BreakerOpenError: the vendor rests; nothing was sent.
 
         """
         self._refuse(call)
+        trial = Trial(era=self._era)
+        try:
+            return await send(replace(call, trial=trial))
+        except asyncio.CancelledError:
+            # Nobody knows what it would have come to.
+            trial.shown = Verdict.NONE
+            raise
+        finally:
+            self._learn(trial)
+
+    async def watch(self, call: Call, send: Send) -> HttpResponse:
+        """
+        Make one try of a question, and note what it shows.
+
+        Raises:
+            BreakerOpenError: the vendor rests by now; nothing was sent.
+
+        """
+        trial = call.trial
         if self._circuit.is_open:
-            self._probing = True
+            self._refuse(call)
+            self._probing = trial.is_probe = True
             self._moved()
-        era = self._era
-        # Stays so if the call is cancelled: that gives a probe's place back.
-        shown, reason = Verdict.NONE, ""
+        if trial.era != self._era:
+            # What tries of yesterday showed is of no interest any more.
+            trial.era, trial.shown = self._era, Verdict.NONE
+        self._number += 1
+        number = self._number
         try:
             response = await send(call)
         except Exception as e:
-            shown, reason = verdict(e), str(_blamed(e))
+            shown = verdict(e)
+            if shown is not Verdict.NONE:
+                trial.shown, trial.reason = shown, str(_blamed(e))
+                trial.number = number
             raise
-        else:
-            shown = Verdict.HEALTHY
-            return response
-        finally:
-            self._learn(shown, reason, era)
+        trial.shown, trial.number = Verdict.HEALTHY, number
+        return response
 
     def _refuse(self, call: Call) -> None:
+        if not self._circuit.is_open:
+            return
         state = self.state()
         if state.admits:
             return
@@ -182,24 +203,27 @@ class Breaker(Policy):
             return BreakerPosition.CLOSED
         return BreakerPosition.HALF_OPEN if self._probing else BreakerPosition.OPEN
 
-    def _learn(self, shown: Verdict, reason: str, era: int) -> None:
-        if era != self._era:
+    def _learn(self, trial: Trial) -> None:
+        if trial.era != self._era or (self._circuit.is_open and not trial.is_probe):
             return
-        # In an era that began open there is no call but the probe.
-        was_probe, self._probing = self._probing, False
-        match shown:
+        if trial.is_probe:
+            self._probing = False
+        match trial.shown:
+            case Verdict.BROKEN if trial.number < self._healthy_number:
+                pass
             case Verdict.BROKEN:
                 self._circuit.failed()
-                self._reason = reason
+                self._reason = trial.reason
             case Verdict.HEALTHY:
+                self._healthy_number = max(self._healthy_number, trial.number)
                 self._circuit.succeeded()
                 self._reason = ""
             case Verdict.NONE:
                 pass
             case _:
-                assert_never(shown)
-        if was_probe or self._circuit.is_open:
-            rests = shown is Verdict.BROKEN
+                assert_never(trial.shown)
+        if trial.is_probe or self._circuit.is_open:
+            rests = trial.shown is Verdict.BROKEN
             self._moved(self._circuit.rest_seconds if rests else 0.0)
 
     def _moved(self, rest_seconds: float = 0.0) -> None:

@@ -3,7 +3,7 @@ The states of aiobreaker, moved by our clock.
 
 Calls do not run inside aiobreaker, which lets all of them through while half-open,
 stays half-open when the probe is cancelled, and would take a 429 for a success: the
-breaker decides whom to let through, and reports here what a call showed.
+breaker decides whom to let through, and reports here what questions came to.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Circuit:
 
     @property
     def failures(self) -> int:
-        """Return how many calls failed in a row."""
+        """Return how many questions failed in a row."""
         return self._storage.counter
 
     @property
@@ -153,7 +153,10 @@ class Circuit:
         return self._storage.rested_at_seconds
 
     def succeeded(self) -> None:
-        """Count a call that shows the vendor at work; it closes an open circuit."""
+        """Count a question that shows the vendor at work; it closes an open circuit."""
+        if not self.is_open and not self.failures:
+            # As nearly always: there is nothing that it could change.
+            return
         self._breaker.call(lambda: None)
 
     def failed(self) -> None:

@@ -46,10 +46,10 @@ def standard_policies(  # noqa: PLR0913 - what the steps need
     ``leaving`` as a call leaves, the others when it has ended.
     """
     return [
-        Retry(limits.retry, clock, random),
-        breaker.gate,
-        Reserve(quota, clock),
         breaker,
+        Retry(limits.retry, clock, random),
+        Reserve(quota, clock),
+        breaker.watch,
         Tell(hooks, clock, kind=kind, leaving=leaving),
         Deadline(limits.deadline, clock),
     ]

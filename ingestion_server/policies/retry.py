@@ -10,6 +10,7 @@ from typing_extensions import override
 from ingestion_server.domain.errors import (
     BreakerOpenError,
     CostLimitError,
+    MalformedPayloadError,
     ProviderError,
     ProviderUnavailableError,
 )
@@ -22,11 +23,16 @@ from ingestion_server.ports.policy import Call, Policy, Send
 @final
 class Retry(Policy):
     """
-    Repeat a call after a transient failure, with full jitter.
+    Repeat a call after a failure that may pass in a moment, with full jitter.
 
-    A vendor's "not now" is no transient failure: pressing on makes it worse. A pause
-    that would end after the caller's deadline, or is longer than the limits allow,
-    is not begun: the failure is raised, and it says when to come back.
+    Such is a failure of the vendor, rubbish included: most of that is an answer that
+    was cut short, or the page of a door in between. A vendor's "not now" is none:
+    pressing on makes it worse. A pause that would end after the caller's deadline, or
+    is longer than the limits allow, is not begun: the failure is raised, and it says
+    when to come back. A vendor that was silent is not tried again while another is
+    left, and a probe not at all.
+
+    How much quota is left is not asked: each try reserves its own, or is refused.
     """
 
     def __init__(
@@ -69,7 +75,11 @@ class Retry(Policy):
     def _pause(self, error: ProviderError, failures: int, call: Call) -> float | None:
         """Return how long to wait before the next try; None if there is none."""
         limits = self._limits
-        if not error.transient or failures >= limits.attempts:
+        # A 4xx that nobody explains is rubbish too, but of our own making.
+        rubbish = isinstance(error, MalformedPayloadError) and error.trips_breaker
+        if not (error.transient or rubbish) or call.trial.is_probe:
+            return None
+        if failures >= limits.attempts:
             return None
         silent = isinstance(error, ProviderUnavailableError) and error.silent
         if silent and not call.last_resort:

@@ -11,11 +11,11 @@ from typing import Final, TypeVar, final
 from typing_extensions import override
 
 from ingestion_server.domain.errors import IngestionError
-from ingestion_server.policies.breaker import Verdict, verdict
+from ingestion_server.policies.breaker import verdict
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.hooks import CANCELLED, OK, CallDetails, OnCall, OnLeaving
 from ingestion_server.ports.http import HttpResponse
-from ingestion_server.ports.policy import Call, Policy, Send
+from ingestion_server.ports.policy import Call, Policy, Send, Verdict
 
 INTERNAL: Final = "INTERNAL"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Protocol
 
 import msgspec
@@ -36,6 +36,29 @@ class Heard(msgspec.Struct):
     """How far it came."""
 
 
+class Verdict(Enum):
+    """Say what a call shows of its vendor's health."""
+
+    HEALTHY = auto()
+    BROKEN = auto()
+    NONE = auto()
+
+
+class Trial(msgspec.Struct):
+    """Be what a breaker notes of all tries of one question; it changes."""
+
+    era: int = 0
+    """How often the breaker had moved when the last try left."""
+    shown: Verdict = Verdict.NONE
+    """What the last try showed that showed anything."""
+    number: int = 0
+    """Which of all tries of the vendor that one was, as they left."""
+    reason: str = ""
+    """What a try said that showed the vendor broken."""
+    is_probe: bool = False
+    """Whether it is the one that a resting vendor is tried with: that has one try."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """Carry one request through the steps."""
 
@@ -51,6 +74,7 @@ class Call(msgspec.Struct, frozen=True):
     """What all calls of the tally may cost together; None = no limit."""
     tally: CallTally = msgspec.field(default_factory=CallTally)
     heard: Heard = msgspec.field(default_factory=Heard)
+    trial: Trial = msgspec.field(default_factory=Trial)
     timeout_seconds: float = CALL_SECONDS
     """What the transport is told; the deadline step sets it."""
 
@@ -81,7 +105,7 @@ class BreakerReading(msgspec.Struct, frozen=True, kw_only=True):
 
     position: BreakerPosition
     failures: int
-    """How many calls failed in a row."""
+    """How many questions failed in a row, all tries of each."""
     rest_seconds: float
     """How long it rests after the next failure that opens it."""
     reason: str = ""
@@ -97,7 +121,7 @@ class BreakerState(msgspec.Struct, frozen=True):
 
     position: BreakerPosition
     failures: int
-    """How many calls failed in a row."""
+    """How many questions failed in a row, all tries of each."""
     reason: str = ""
     """What the last failure said; empty while there is none."""
     retry_at_seconds: float | None = None

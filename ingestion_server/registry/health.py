@@ -41,6 +41,8 @@ A call is overdue after so many times what nearly all answers took, if not soone
 
 Nearly no call that is going to be answered takes so long.
 """
+_VIEW_SECONDS: Final = 0.005
+"""For so long nothing fades that anybody could tell; a fetch looks several times."""
 
 
 class _Call(NamedTuple):
@@ -108,6 +110,9 @@ class Health:
         self._last_success_ns: int | None = None
         self._last_failure_ns: int | None = None
         self._last_failure = ""
+        # What was seen last; None = something was heard since.
+        self._seen: HealthView | None = None
+        self._seen_at_seconds = 0.0
         self.asked_at_seconds: float | None = None
         """When it was called last, however that ended; None = never."""
         self.served: Instrument | None = None
@@ -116,6 +121,7 @@ class Health:
     def asked(self, now_seconds: float) -> None:
         """Hear of a call that says nothing, or of one that is about to leave."""
         self.asked_at_seconds = now_seconds
+        self._seen = None
 
     def left(self, now_seconds: float) -> Callable[[], None]:
         """Hear that a call leaves; return what to call when it is over."""
@@ -125,6 +131,7 @@ class Health:
 
         def over() -> None:
             self._under_way.pop(number, None)
+            self._seen = None
 
         return over
 
@@ -161,6 +168,7 @@ class Health:
     ) -> None:
         """Hear what was in an answer, each from 0 to 1, or None if nobody can know."""
         self._answers.append(_Answer(now_seconds, completeness, soundness))
+        self._seen = None
 
     def view(self, now_seconds: float) -> HealthView:
         """
@@ -169,6 +177,13 @@ class Health:
         A call under way that is overdue counts like one that fails now: a vendor that
         hangs is known to before the first call has timed out.
         """
+        seen_ago = now_seconds - self._seen_at_seconds
+        if self._seen is None or not 0 <= seen_ago < _VIEW_SECONDS:
+            self._seen = self._view(now_seconds)
+            self._seen_at_seconds = now_seconds
+        return self._seen
+
+    def _view(self, now_seconds: float) -> HealthView:
         answered = self._answered_p95_seconds(now_seconds)
         overdue = [
             _Call(now_seconds, ok=False, seconds=age_seconds)

@@ -124,6 +124,8 @@ def encoded_rows(series: BarSeries, states: States) -> bytes:
     # Times ascend, so these are the first bars of a long history. A bar that opens
     # within a second would take those before it along, but no vendor has one.
     first = int(odd[-1]) + 1 if len(odd) else 0
+    if not first:
+        return _at_once(series, seconds, states)
     return _one_by_one(series.take(slice(0, first)), states[:first]) + _at_once(
         series.take(slice(first, None)), seconds[first:], states[first:]
     )
@@ -164,7 +166,8 @@ def framed(number: int, content: bytes) -> bytes:
 
 
 def _at_once(series: BarSeries, seconds: Times, states: States) -> bytes:
-    rows = np.full(len(series), _FULL_ROW)
+    # As bytes: of rows, numpy would copy one field after the other.
+    rows = np.frombuffer(bytearray(_FULL_ROW.tobytes() * len(series)), _ROW)
     rows["seconds_low"] = (
         seconds & 0x7F
         | seconds << 1 & 0x7F00

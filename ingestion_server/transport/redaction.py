@@ -66,14 +66,16 @@ class Redactor:
         """Return the text without secrets."""
         for needle, _ in self._literals():
             text = text.replace(needle, BLANK)
-        if self._parameters:
+        if "=" in text and self._parameters:
             text = self._in_text.sub(rf"\1={BLANK}", text)
         return text
 
     def body(self, body: bytes) -> bytes:
         """Return the bytes without secrets: the very same ones if they hold none."""
         for _, needle in self._literals():
-            if needle in body:
+            # A body lacks some byte of nearly every key, and a byte that is not there
+            # is missed ten times faster than a string.
+            if all(byte in body for byte in needle) and needle in body:
                 body = body.replace(needle, BLANK.encode())
         # Looking for a fixed string is many times faster than the pattern, and for the
         # one byte that is in all of them many times faster again.

@@ -12,9 +12,11 @@ from ingestion_server.domain.errors import (
     ProviderUnavailableError,
     QuotaExhaustedError,
 )
+from ingestion_server.policies.breaker import Breaker
+from ingestion_server.policies.pipeline import pipeline
 from ingestion_server.ports.hooks import CallDetails
 from ingestion_server.ports.http import HttpRequest, HttpResponse
-from ingestion_server.ports.policy import Call
+from ingestion_server.ports.policy import Call, Send
 from ingestion_server.ports.quota import Debit, Lane
 
 FREE = Decimal(0)
@@ -27,6 +29,11 @@ def call(deadline: float = float("inf"), **more: object) -> Call:
         provider="acme", url="https://acme.example/v1/NVDA", feature="DAILY"
     )
     return Call(request=request, deadline=deadline, **more)  # type: ignore[arg-type]
+
+
+async def asked(breaker: Breaker, send: Send) -> HttpResponse:
+    """Ask a question that is tried once, with nothing around it but a breaker."""
+    return await pipeline([breaker, breaker.watch], send)(call())
 
 
 def unavailable(retry_after_seconds: float | None = None) -> ProviderUnavailableError:

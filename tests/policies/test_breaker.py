@@ -20,12 +20,20 @@ from ingestion_server.domain.errors import (
     SymbolUnknownError,
 )
 from ingestion_server.kit.statuses import check_status
-from ingestion_server.policies.breaker import Breaker, Breakers, Verdict, verdict
+from ingestion_server.policies.breaker import Breaker, Breakers, verdict
 from ingestion_server.policies.limits import BreakerLimits
 from ingestion_server.ports.http import HttpResponse
-from ingestion_server.ports.policy import BreakerPosition, BreakerState
+from ingestion_server.ports.policy import BreakerPosition, BreakerState, Verdict
 from tests.clocks import ManualClock
-from tests.policies.fakes import RESPONSE, Hanging, Vendor, busy, call, unavailable
+from tests.policies.fakes import (
+    RESPONSE,
+    Hanging,
+    Vendor,
+    asked,
+    busy,
+    call,
+    unavailable,
+)
 
 OPEN, CLOSED = BreakerPosition.OPEN, BreakerPosition.CLOSED
 
@@ -40,7 +48,7 @@ async def fail(breaker: Breaker, times: int = 1) -> None:
     """Make calls that the vendor fails."""
     for _ in range(times):
         with pytest.raises(ProviderUnavailableError):
-            await breaker(call(), Vendor(unavailable()))
+            await asked(breaker, Vendor(unavailable()))
 
 
 async def opened(answer: Awaitable[HttpResponse]) -> BreakerOpenError:
@@ -101,7 +109,7 @@ async def test_the_fifth_failure_opens_it_and_is_raised_as_it_was(
     fifth = unavailable()
 
     with pytest.raises(ProviderUnavailableError) as caught:
-        await breaker(call(), Vendor(fifth))
+        await asked(breaker, Vendor(fifth))
 
     assert caught.value is fifth
     assert caught.value.__cause__ is None
@@ -124,17 +132,17 @@ async def test_while_it_is_open_nothing_is_sent(
     clock.pass_by(10.0)
 
     error = await opened(breaker(call(), vendor))
-    gated = await opened(breaker.gate(call(), vendor))
+    watched = await opened(breaker.watch(call(), vendor))
 
     assert vendor.calls == []
-    assert error.retry_after_seconds == gated.retry_after_seconds == 20.0
+    assert error.retry_after_seconds == watched.retry_after_seconds == 20.0
     assert "HTTP 503" in error.message
 
 
 async def test_a_success_starts_the_count_anew(breaker: Breaker) -> None:
     await fail(breaker, 4)
 
-    await breaker(call(), Vendor())
+    await asked(breaker, Vendor())
 
     assert breaker.state() == BreakerState(CLOSED, 0)
     await fail(breaker, 4)
@@ -145,7 +153,7 @@ async def test_a_429_is_neither_a_failure_nor_a_success(breaker: Breaker) -> Non
     await fail(breaker, 4)
     for _ in range(10):
         with pytest.raises(QuotaExhaustedError):
-            await breaker(call(), Vendor(busy()))
+            await asked(breaker, Vendor(busy()))
     assert breaker.state().failures == 4
 
     await fail(breaker)
@@ -161,7 +169,7 @@ async def test_after_the_rest_exactly_one_of_many_calls_is_the_probe(
     assert breaker.state().admits
     vendor = Hanging()
 
-    tasks = [asyncio.ensure_future(breaker(call(), vendor)) for _ in range(100)]
+    tasks = [asyncio.ensure_future(asked(breaker, vendor)) for _ in range(100)]
     await clock.advance(0.0)
 
     assert len(vendor.calls) == 1
@@ -184,9 +192,9 @@ async def test_a_probe_that_fails_opens_it_for_another_rest(
 
     assert breaker.state().retry_after_seconds == 60.0
     clock.pass_by(59.9)
-    await opened(breaker(call(), Vendor()))
+    await opened(asked(breaker, Vendor()))
     clock.pass_by(0.2)
-    await breaker(call(), Vendor())
+    await asked(breaker, Vendor())
     assert breaker.state().position is CLOSED
 
 
@@ -195,7 +203,7 @@ async def test_a_cancelled_probe_gives_its_place_back(
 ) -> None:
     await fail(breaker, 5)
     clock.pass_by(30.0)
-    probe = asyncio.ensure_future(breaker(call(), Hanging()))
+    probe = asyncio.ensure_future(asked(breaker, Hanging()))
     await clock.advance(1.0)
 
     probe.cancel()
@@ -204,7 +212,7 @@ async def test_a_cancelled_probe_gives_its_place_back(
     assert probe.cancelled()
     assert breaker.state().position is OPEN
     assert breaker.state().admits
-    await breaker(call(), Vendor())
+    await asked(breaker, Vendor())
     assert breaker.state().position is CLOSED
 
 
@@ -216,7 +224,7 @@ async def test_a_probe_that_shows_nothing_gives_its_place_back(
 
     for error in (busy(), ValueError("a bug of ours"), _late(None)):
         with pytest.raises(type(error)):
-            await breaker(call(), Vendor(error))
+            await asked(breaker, Vendor(error))
 
     assert breaker.state().position is OPEN
     assert breaker.state().admits
@@ -225,7 +233,7 @@ async def test_a_probe_that_shows_nothing_gives_its_place_back(
 async def test_cancelled_calls_are_no_failures(
     breaker: Breaker, clock: ManualClock
 ) -> None:
-    tasks = [asyncio.ensure_future(breaker(call(), Hanging())) for _ in range(20)]
+    tasks = [asyncio.ensure_future(asked(breaker, Hanging())) for _ in range(20)]
     await clock.advance(1.0)
 
     for task in tasks:
@@ -239,8 +247,8 @@ async def test_stragglers_from_before_neither_prolong_the_rest_nor_end_it(
     breaker: Breaker, clock: ManualClock
 ) -> None:
     slow, good = Hanging(), Hanging()
-    stragglers = [asyncio.ensure_future(breaker(call(), slow)) for _ in range(20)]
-    fine = asyncio.ensure_future(breaker(call(), good))
+    stragglers = [asyncio.ensure_future(asked(breaker, slow)) for _ in range(20)]
+    fine = asyncio.ensure_future(asked(breaker, good))
     await clock.advance(0.0)
     await fail(breaker, 5)
     opened_state = breaker.state()
@@ -260,11 +268,11 @@ async def test_a_straggler_does_not_decide_for_the_probe(
     breaker: Breaker, clock: ManualClock
 ) -> None:
     slow, probe = Hanging(), Hanging()
-    straggler = asyncio.ensure_future(breaker(call(), slow))
+    straggler = asyncio.ensure_future(asked(breaker, slow))
     await clock.advance(0.0)
     await fail(breaker, 5)
     await clock.advance(30.0)
-    probing = asyncio.ensure_future(breaker(call(), probe))
+    probing = asyncio.ensure_future(asked(breaker, probe))
     await clock.advance(0.0)
 
     slow.ends.set_result(RESPONSE)
@@ -274,6 +282,28 @@ async def test_a_straggler_does_not_decide_for_the_probe(
     probe.ends.set_result(RESPONSE)
     await probing
     assert breaker.state().position is CLOSED
+
+
+async def test_silence_of_before_says_nothing_of_a_vendor_that_answered_since(
+    breaker: Breaker, clock: ManualClock
+) -> None:
+    before, since = Hanging(), Hanging()
+    early = [asyncio.ensure_future(asked(breaker, before)) for _ in range(9)]
+    await clock.advance(0.0)
+    await asked(breaker, Vendor())
+    late = [asyncio.ensure_future(asked(breaker, since)) for _ in range(4)]
+    await clock.advance(10.0)
+
+    before.ends.set_exception(unavailable())
+    await asyncio.wait(early)
+    assert breaker.state() == BreakerState(CLOSED, 0)
+    since.ends.set_exception(unavailable())
+    await asyncio.wait(late)
+
+    assert breaker.state().failures == 4
+    assert {type(task.exception()) for task in (*early, *late)} == {
+        ProviderUnavailableError
+    }
 
 
 async def test_each_vendor_and_kind_has_its_own(clock: ManualClock) -> None:
@@ -314,7 +344,7 @@ async def test_an_open_one_is_kept_whatever_comes_else_calls_would_pass_it(
         breakers.for_key("acme", kind)
 
     assert set(breakers.states()) == {("acme", kind) for kind in "abd"}
-    await opened(breakers.for_key("acme", "a")(call(), Vendor()))
+    await opened(asked(breakers.for_key("acme", "a"), Vendor()))
 
 
 async def test_each_vendor_has_its_own_limits(clock: ManualClock) -> None:

@@ -23,7 +23,7 @@ from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import BreakerPosition, Call
 from ingestion_server.ports.routing import BreakerChange
 from tests.clocks import ManualClock
-from tests.policies.fakes import RESPONSE, busy, call, unavailable
+from tests.policies.fakes import RESPONSE, asked, busy, unavailable
 
 CLOSED, OPEN, HALF_OPEN = BreakerPosition
 LIMITS = BreakerLimits(failures=3, rest_seconds=30.0, longest_rest_seconds=200.0)
@@ -166,7 +166,7 @@ class World:
         """Call, and check who is let through."""
         before, arrived = self.breaker.state(), self.arrived
         tasks = [
-            asyncio.ensure_future(self.breaker(call(), self.vendor))
+            asyncio.ensure_future(asked(self.breaker, self.vendor))
             for _ in range(calls)
         ]
         await self.clock.advance(0.0)
@@ -224,7 +224,7 @@ def test_one_probe_at_a_time_nobody_passes_an_open_breaker_and_rests_are_bounded
         # No place is lost, whatever became of the probes.
         assert world.breaker.state().position is not HALF_OPEN
         await world.clock.advance(max(RESTS))
-        assert await world.breaker(call(), _well) is RESPONSE
+        assert await asked(world.breaker, _well) is RESPONSE
         assert world.breaker.state().position is CLOSED
 
     asyncio.run(journey())

@@ -16,7 +16,14 @@ from ingestion_server.policies.limits import BreakerLimits
 from ingestion_server.ports.policy import BreakerPosition, BreakerReading
 from ingestion_server.ports.routing import BreakerChange
 from tests.clocks import ManualClock
-from tests.policies.fakes import RESPONSE, Hanging, Vendor, busy, call, unavailable
+from tests.policies.fakes import (
+    RESPONSE,
+    Hanging,
+    Vendor,
+    asked,
+    busy,
+    unavailable,
+)
 
 CLOSED, OPEN, HALF_OPEN = BreakerPosition
 SAID = "acme answered HTTP 503"
@@ -34,7 +41,7 @@ class House:
         """Make calls that the vendor fails."""
         for _ in range(times):
             with pytest.raises(ProviderUnavailableError):
-                await (breaker or self.breaker)(call(), Vendor(unavailable()))
+                await asked(breaker or self.breaker, Vendor(unavailable()))
 
     @property
     def moves(self) -> list[tuple[BreakerPosition, float]]:
@@ -65,7 +72,7 @@ async def test_a_probe_that_fails_is_told_with_the_longer_rest(
         clock.pass_by(seconds)
         await house.fail()
     clock.pass_by(240.0)
-    await house.breaker(call(), Vendor())
+    await asked(house.breaker, Vendor())
 
     assert house.moves == [
         (OPEN, 30.0),
@@ -87,8 +94,8 @@ async def test_a_probe_that_shows_nothing_is_told_as_open_for_no_time(
     await house.fail(5)
     clock.pass_by(30.0)
     with pytest.raises(QuotaExhaustedError):
-        await house.breaker(call(), Vendor(busy()))
-    cancelled = asyncio.ensure_future(house.breaker(call(), Hanging()))
+        await asked(house.breaker, Vendor(busy()))
+    cancelled = asyncio.ensure_future(asked(house.breaker, Hanging()))
     await clock.advance(0.0)
     cancelled.cancel()
     await clock.advance(0.0)
@@ -101,7 +108,7 @@ async def test_calls_from_before_the_last_move_are_not_told(
     house: House, clock: ManualClock
 ) -> None:
     slow = Hanging()
-    stragglers = [asyncio.ensure_future(house.breaker(call(), slow)) for _ in range(9)]
+    stragglers = [asyncio.ensure_future(asked(house.breaker, slow)) for _ in range(9)]
     await clock.advance(0.0)
     await house.fail(5)
 
@@ -121,7 +128,7 @@ async def test_who_hears_of_a_move_sees_it_done(clock: ManualClock) -> None:
     breakers = Breakers(lambda _: BreakerLimits(failures=1), clock, [look])
     breaker = breakers.for_key("acme", "bars:fx")
     for act in (unavailable(), unavailable(), busy(), None):
-        await asyncio.gather(breaker(call(), Vendor(act)), return_exceptions=True)
+        await asyncio.gather(asked(breaker, Vendor(act)), return_exceptions=True)
         clock.pass_by(60.0)
 
     assert [told for told, _ in seen] == [
@@ -146,10 +153,10 @@ async def test_a_listener_that_fails_harms_neither_calls_nor_other_listeners(
     )
     breaker = breakers.for_key("acme", "bars:fx")
     with pytest.raises(ProviderUnavailableError):
-        await breaker(call(), Vendor(unavailable()))
+        await asked(breaker, Vendor(unavailable()))
     clock.pass_by(30.0)
 
-    assert await breaker(call(), Vendor()) is RESPONSE
+    assert await asked(breaker, Vendor()) is RESPONSE
 
     assert [change.position for change in heard] == [OPEN, HALF_OPEN, CLOSED]
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
@@ -171,7 +178,7 @@ async def test_a_view_tells_when_it_opened_why_and_when_to_come_back(
     await house.fail(5)
     since = clock.monotonic()
     clock.pass_by(31.0)
-    probe = asyncio.ensure_future(house.breaker(call(), Hanging()))
+    probe = asyncio.ensure_future(asked(house.breaker, Hanging()))
     await clock.advance(0.0)
 
     assert house.breaker.view() == BreakerReading(

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
     CostLimitError,
+    MalformedPayloadError,
+    NoDataUnexplainedError,
     ProviderError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     SymbolUnknownError,
 )
+from ingestion_server.kit.statuses import check_status
 from ingestion_server.policies.limits import RetryLimits
 from ingestion_server.policies.retry import Retry
+from ingestion_server.ports.http import HttpResponse
+from ingestion_server.ports.policy import Trial
 from tests.clocks import ManualClock
 from tests.policies.fakes import RESPONSE, Vendor, busy, call, unavailable
 
 RESTS = BreakerOpenError("acme rests", provider="acme")
 TOO_DEAR = CostLimitError("no more", provider="acme", price_usd="0.01")
+
+
+def asked_wrongly() -> ProviderError:
+    """Return what a 4xx means that nobody explains."""
+    with pytest.raises(MalformedPayloadError) as caught:
+        check_status("acme", HttpResponse(418, b""))
+    return caught.value
 
 
 @pytest.fixture
@@ -43,6 +57,41 @@ async def test_a_transient_failure_is_tried_again_with_full_jitter(
     assert clock.slept == pytest.approx([0.05, 0.1, 0.15])
 
 
+async def test_rubbish_is_tried_again_like_any_failure_of_the_vendor(
+    clock: ManualClock,
+) -> None:
+    rubbish = MalformedPayloadError("acme sent a web page", provider="acme")
+    vendor = Vendor(rubbish, unavailable(), rubbish, None)
+
+    assert await retry(clock)(call(), vendor) is RESPONSE
+
+    assert clock.slept == pytest.approx([0.05, 0.1, 0.15])
+
+
+@pytest.mark.parametrize(("last_resort", "calls"), [(False, 1), (True, 2)])
+async def test_a_silent_vendor_is_tried_again_only_if_no_other_is_left(
+    clock: ManualClock, *, last_resort: bool, calls: int
+) -> None:
+    silent = unavailable()
+    silent.silent = True
+    vendor = Vendor(silent, None)
+
+    tried = retry(clock)(call(last_resort=last_resort), vendor)
+    await asyncio.gather(tried, return_exceptions=True)
+
+    assert len(vendor.calls) == calls
+
+
+async def test_a_probe_is_not_tried_again(clock: ManualClock) -> None:
+    vendor = Vendor(unavailable(), None)
+
+    with pytest.raises(ProviderUnavailableError):
+        await retry(clock)(call(trial=Trial(is_probe=True)), vendor)
+
+    assert len(vendor.calls) == 1
+    assert clock.slept == []
+
+
 async def test_after_the_last_try_the_failure_is_raised(clock: ManualClock) -> None:
     vendor = Vendor(unavailable())
 
@@ -57,6 +106,8 @@ async def test_after_the_last_try_the_failure_is_raised(clock: ManualClock) -> N
     [
         busy(0.01),
         SymbolUnknownError("no such symbol", provider="acme"),
+        NoDataUnexplainedError("nothing", provider="acme"),
+        asked_wrongly(),
         RESTS,
         TOO_DEAR,
     ],

@@ -27,6 +27,21 @@ def test_of_who_was_never_called_nothing_is_known() -> None:
     assert not HealthView().judged
 
 
+def test_what_is_heard_is_seen_at_once_though_no_time_passes() -> None:
+    health = Health()
+    assert health.view(1.0).samples == 0
+    over = health.left(1.0)
+    assert health.view(1.0).under_way == 1
+    over()
+    assert health.view(1.0).under_way == 0
+    health.succeeded(1.0, 1, QUICK)
+    assert health.view(1.0).success == 1
+    health.gave(1.0, 0.5, None)
+    assert health.view(1.0).completeness == 0.5
+    health.failed(1.0, 2, SLOW, "HTTP 503")
+    assert health.view(1.0).last_failure == "HTTP 503"
+
+
 @pytest.mark.parametrize(("calls", "judged"), [(4, False), (5, True)])
 def test_nobody_is_judged_by_fewer_than_five_calls(*, calls: int, judged: bool) -> None:
     assert after(*[(True, QUICK)] * calls).judged is judged

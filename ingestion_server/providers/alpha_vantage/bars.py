@@ -7,6 +7,7 @@ monthly bar is its last trading day [R] and is mapped to the Monday or the first
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +22,11 @@ from ingestion_server.domain.venues import US_VENUES
 from ingestion_server.domain.zones import utc_from_local
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.provider import BarAsk, Page
-from ingestion_server.providers.alpha_vantage.columns import from_csv, from_json
+from ingestion_server.providers.alpha_vantage.columns import (
+    at_once,
+    from_csv,
+    from_json,
+)
 from ingestion_server.providers.alpha_vantage.declarations import (
     EASTERN,
     INTERVAL_NAMES,
@@ -34,6 +39,7 @@ from ingestion_server.providers.alpha_vantage.payloads import (
     malformed,
     names,
     parts,
+    start_of,
     text_of,
 )
 from ingestion_server.providers.alpha_vantage.stamps import (
@@ -65,9 +71,7 @@ def read_bars(response: HttpResponse, ask: BarAsk, setting: IntradayLabel) -> Pa
     """
     unit = currency(ask.instrument)
     if is_object(response.body):
-        members = parts(response.body)
-        rows = from_json(_rows(members, ask.interval), unit)
-        zone = _told(members, "Time Zone")
+        rows, zone = _from_object(response.body, ask.interval, unit)
     else:
         rows, zone = from_csv(text_of(response.body), unit), ""
     # Reversed, rows that are newest first need no sorting.
@@ -82,17 +86,34 @@ def read_bars(response: HttpResponse, ask: BarAsk, setting: IntradayLabel) -> Pa
     )
 
 
-def _rows(members: dict[str, msgspec.Raw], interval: Interval) -> msgspec.Raw:
-    """Return the member that holds the rows of the interval."""
-    wanted = _LONG_NAMES.get(interval) or f"({INTERVAL_NAMES[interval]})"
-    for name, rows in members.items():
-        if "Time Series" in name and wanted in name:
-            return rows
+def _from_object(body: bytes, interval: Interval, unit: str) -> tuple[BarSeries, str]:
+    """Return the rows, in the vendor's order, and the name of their time zone."""
+    start = start_of(body)
+    member = _member(start, interval)
+    if member is not None:
+        rows = at_once(body, member, start[member], unit)
+        if rows is not None:
+            return rows, _told(start, "Time Zone")
+    members = parts(body)
+    member = _member(members, interval)
+    if member is not None:
+        return from_json(members[member], unit), _told(members, "Time Zone")
     if not members:
         raise NoDataUnexplainedError(
             f"{NAME} answered with an empty object", provider=NAME
         )
-    raise malformed(f"no {wanted} time series, but {names(members)}")
+    raise malformed(f"no {_wanted(interval)} time series, but {names(members)}")
+
+
+def _member(members: Collection[str], interval: Interval) -> str | None:
+    """Return the name of the member that holds the rows of the interval."""
+    wanted = _wanted(interval)
+    found = (name for name in members if "Time Series" in name and wanted in name)
+    return next(found, None)
+
+
+def _wanted(interval: Interval) -> str:
+    return _LONG_NAMES.get(interval) or f"({INTERVAL_NAMES[interval]})"
 
 
 def refreshed_ns(body: bytes) -> int | None:

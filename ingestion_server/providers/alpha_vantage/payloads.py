@@ -47,6 +47,20 @@ def parts(body: bytes) -> dict[str, msgspec.Raw]:
         raise malformed(f"no JSON object ({error})") from error
 
 
+def start_of(body: bytes) -> dict[str, msgspec.Raw]:
+    """
+    Return the members of a JSON object as far as the first row goes.
+
+    Rows follow the meta data [R], so that is where the second object within ends.
+    Empty if they lie otherwise.
+    """
+    end = body.find(b"}", body.find(b"}") + 1) + 1
+    try:
+        return _parts.decode(body[:end] + b"}}")
+    except UNREADABLE:
+        return {}
+
+
 def text_of(body: bytes) -> str:
     """
     Return a body as text.

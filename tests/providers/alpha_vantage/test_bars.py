@@ -65,6 +65,17 @@ def test_rows_come_ascending_with_their_numbers() -> None:
     assert page.flags == []
 
 
+def test_it_makes_no_difference_in_which_order_the_parts_of_a_page_stand() -> None:
+    body = reply(DAILY, {"2024-01-03": ROW, "2024-01-02": ["9", "12", "8", "11", "7"]})
+    turned = json.dumps(dict(reversed(json.loads(body).items()))).encode()
+
+    usual, other = read(body).series, read(turned).series
+
+    assert other.open_time_ns.tolist() == usual.open_time_ns.tolist()
+    assert other.close.tolist() == usual.close.tolist() == [11, 10.25]
+    assert volumes(read(turned)) == volumes(read(body)) == [7, 1200]
+
+
 def test_the_fifth_field_of_the_adjusted_layout_is_no_volume() -> None:
     row = ["10.1", "10.5", "10.0", "10.25", "5.1", "1200", "0.0000", "1.0"]
 

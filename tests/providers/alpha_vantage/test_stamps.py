@@ -30,6 +30,20 @@ def intraday(*stamps: str, zone: str = "US/Eastern", minutes: int = 15) -> bytes
     )
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2024-01-0", "12024-01-02"],
+        ["2024-01", "-012024-01-02"],
+        ["2024-01-012024-01", "-02"],
+        ["", "2024-01-012024-01-02"],
+    ],
+)
+def test_dates_that_only_look_right_in_a_row_are_refused(texts: list[str]) -> None:
+    with pytest.raises(MalformedPayloadError):
+        wall_times(texts)
+
+
 def test_dates_minutes_and_seconds_are_read_even_side_by_side() -> None:
     texts = ["2024-02-29", "1999-12-31 23:59", "2038-01-19 03:14:08"]
 
