@@ -277,9 +277,9 @@ class History:
         first = int(at[0])
         if first == 0 or len(at) * 2 > len(moved):
             return True
-        before = self._finals.last(1, int(times_ns[first]))
-        if before is not None and before[1] != times_ns[first - 1]:
-            # The one before was not seen again: nobody knows how far that goes back.
+        before_ns = int(times_ns[first - 1])
+        if self._finals.last(1, int(times_ns[first])) != (before_ns, before_ns):
+            # The bar before did not come again: nobody knows how far that goes back.
             return True
         return len(at) > 1 and first + len(at) < len(moved)
 

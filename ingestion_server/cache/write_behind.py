@@ -75,7 +75,7 @@ class WriteBehind:
         self._reading: dict[SeriesKey, asyncio.Future[Saved | None]] = {}
         self._writing: dict[SeriesKey, History | None] = {}
         self._flight: asyncio.Future[list[SeriesKey]] | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._disk: DiskThread | None = None
         self._failures = 0
         self._logged_at = -math.inf
 
@@ -167,7 +167,7 @@ class WriteBehind:
         if len(self._absent) > _MOST_ABSENT:
             del self._absent[next(iter(self._absent))]
 
-    async def _keep(self, thread: ThreadPoolExecutor, clock: Clock) -> None:
+    async def _keep(self, disk: DiskThread, clock: Clock) -> None:
         ticks = 0
         while True:
             pause = min(_TICK_SECONDS * 2**self._failures, _LONGEST_PAUSE_SECONDS)
@@ -175,7 +175,7 @@ class WriteBehind:
             ticks += 1
             await self._write_all(thread, clock, touch=ticks % _USED_TICKS == 0)
 
-    async def _finish(self, thread: ThreadPoolExecutor, clock: Clock) -> None:
+    async def _finish(self, disk: DiskThread, clock: Clock) -> None:
         """Write what is left, and close the file; a disk that hangs is left alone."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
@@ -185,9 +185,7 @@ class WriteBehind:
         closing = asyncio.get_running_loop().run_in_executor(thread, self.file.close)
         await asyncio.wait((closing,), timeout=_CLOSING_SECONDS)
 
-    async def _write_all(
-        self, thread: ThreadPoolExecutor, clock: Clock, *, touch: bool
-    ) -> None:
+    async def _write_all(self, disk: DiskThread, clock: Clock, *, touch: bool) -> None:
         used: set[SeriesKey] = set()
         if touch:
             used, self._used = self._used, used
@@ -210,7 +208,7 @@ class WriteBehind:
 
     async def _write(
         self,
-        thread: ThreadPoolExecutor,
+        disk: DiskThread,
         clock: Clock,
         batch: dict[SeriesKey, History | None],
         used: tuple[SeriesKey, ...],
