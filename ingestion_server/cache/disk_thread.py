@@ -55,6 +55,8 @@ class DiskThread:
             self._since = time.monotonic()
             work()
             self._since = None
+            # Else what was written stays in memory until there is more to do.
+            del work
 
 
 def _done(

@@ -258,6 +258,26 @@ class Finals:
             )
         return Meeting(known, differ, moved)
 
+    def rescaled(self, series: BarSeries, meeting: Meeting) -> bool:
+        """
+        Tell whether delivered bars show that prices moved by more than a correction.
+
+        A split or dividend, however late it is told, changes all bars before it.
+        """
+        times_ns = series.open_time_ns[meeting.known]
+        moved = meeting.moved[meeting.known]
+        at = np.flatnonzero(moved)
+        if not len(at):
+            return False
+        first = int(at[0])
+        if first == 0 or len(at) * 2 > len(moved):
+            return True
+        before_ns = int(times_ns[first - 1])
+        if self.last(1, int(times_ns[first])) != (before_ns, before_ns):
+            # The bar before did not come again: nobody knows how far that goes back.
+            return True
+        return len(at) > 1 and first + len(at) < len(moved)
+
     def put(self, series: BarSeries, differ: Rows, received_at_ns: int) -> Change:
         """Add new bars, and overwrite those that differ unless they came later."""
         numbers = set()

@@ -249,11 +249,8 @@ class History:
             return _Basis.OTHER
         if delivery.day is None:
             return _Basis.UNTOLD
-        common = meeting.known
-        if common.any():
-            rescaled = self._rescaled(
-                series.open_time_ns[common], meeting.moved[common]
-            )
+        if meeting.known.any():
+            rescaled = self._finals.rescaled(series, meeting)
             return _Basis.OTHER if rescaled else _Basis.SAME
         # Without a price there is nothing that could have another basis, unless the
         # vendor did not repeat what it was asked to.
@@ -264,24 +261,6 @@ class History:
             )
         )
         return _Basis.OTHER if doubtful else _Basis.UNTOLD
-
-    def _rescaled(self, times_ns: Times, moved: Rows) -> bool:
-        """
-        Tell whether final bars that came again moved by more than a correction.
-
-        A split or dividend, however late it is told, changes all bars before it.
-        """
-        at = np.flatnonzero(moved)
-        if not len(at):
-            return False
-        first = int(at[0])
-        if first == 0 or len(at) * 2 > len(moved):
-            return True
-        before_ns = int(times_ns[first - 1])
-        if self._finals.last(1, int(times_ns[first])) != (before_ns, before_ns):
-            # The bar before did not come again: nobody knows how far that goes back.
-            return True
-        return len(at) > 1 and first + len(at) < len(moved)
 
     def _agree(self, delivery: Delivery, *, verifies: bool) -> None:
         """Take over what holds for all bars."""

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain, islice
 from typing import Final, final
 
 from ingestion_server.cache.departing import Departing
+from ingestion_server.cache.disk_thread import DiskThread
 from ingestion_server.cache.history import History
 from ingestion_server.cache.saved import Saved
 from ingestion_server.cache.segment_file import Change, FileError, SegmentFile
@@ -22,12 +22,14 @@ from ingestion_server.ports.clock import Clock
 _TICK_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _LOG_SECONDS: Final = 60.0
+_OPENING_SECONDS: Final = 1.0
 _CLOSING_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 1.0
-"""Nobody waits longer for a disk: a vendor may be faster."""
+"""Nobody waits longer, even for a disk that gets on: a vendor may be faster."""
+_MOST_READS: Final = 2000
 _BATCH_SERIES: Final = 64
-_BATCH_BYTES: Final = 16_000_000
-"""What is written in one go; who reads waits as long."""
+_BATCH_BYTES: Final = 4_000_000
+"""What is written in one go, far from overdue; who reads waits as long."""
 _MOST_FAILURES: Final = 10
 _USED_TICKS: Final = 60
 _MOST_ABSENT: Final = 20_000
@@ -63,8 +65,6 @@ class WriteBehind:
 
         """
         self.file = file
-        self.problem = ""
-        """Why nothing can be kept in the file; empty if all is well."""
         self._known = known
         self._most_bytes = most_bytes
         self._restore = restore
@@ -76,26 +76,34 @@ class WriteBehind:
         self._writing: dict[SeriesKey, History | None] = {}
         self._flight: asyncio.Future[list[SeriesKey]] | None = None
         self._disk: DiskThread | None = None
+        self._problem = ""
         self._failures = 0
         self._logged_at = -math.inf
 
     @asynccontextmanager
     async def keeping(self, clock: Clock) -> AsyncIterator[None]:
         """Write once a second, and what is left when the block ends."""
-        thread = ThreadPoolExecutor(1, "bars")
+        self._disk = disk = DiskThread("bars")
         try:
-            await self._write(thread, clock, {}, ())
-            self._thread = thread
-            keeper = asyncio.create_task(self._keep(thread, clock), name="bars")
+            opening = self._write(disk, clock, {}, ())
+            await asyncio.wait((opening,), timeout=_OPENING_SECONDS)
+            keeper = asyncio.create_task(self._keep(disk, clock), name="bars")
             try:
                 yield
             finally:
-                self._thread = None
                 keeper.cancel()
                 await asyncio.wait((keeper,))
-                await self._finish(thread, clock)
+                await self._finish(disk, clock)
         finally:
-            thread.shutdown(wait=False)
+            self._disk = None
+            disk.close()
+
+    @property
+    def problem(self) -> str:
+        """Return why nothing can be kept in the file; empty if all is well."""
+        if self._disk is not None and not self._disk.patience_seconds:
+            return f"bars cannot be kept in {self.file.path}: the disk hangs"
+        return self._problem
 
     def used(self, key: SeriesKey) -> None:
         """Note that a series was looked at."""
@@ -123,7 +131,7 @@ class WriteBehind:
         self._departing.add(key, None)
 
     async def ready(self, key: SeriesKey) -> None:
-        """Have a series in memory that is in the file; wait a second at most."""
+        """Have a series in memory that is in the file, unless the disk hangs."""
         if key in self._departing:
             # What is to be deleted is not known either.
             history = self._departing.held(key)
@@ -132,17 +140,25 @@ class WriteBehind:
                 self._dirty[key] = None
                 self._restore(key, history)
             return
-        if self._thread is None or key in self._absent or not self.file.is_open:
+        disk = self._disk
+        if disk is None or key in self._absent or not self.file.is_open:
             return
         flight = self._reading.get(key)
         if flight is None:
-            load = partial(self.file.load, key, most_bytes=self._most_bytes)
-            loop = asyncio.get_running_loop()
-            flight = loop.run_in_executor(self._thread, load)
+            # Whoever has waited in vain did so for all others.
+            if not disk.patience_seconds or len(self._reading) >= _MOST_READS:
+                return
+            flight = disk.do(partial(self.file.load, key, most_bytes=self._most_bytes))
             self._reading[key] = flight
             flight.add_done_callback(partial(self._read, key))
-        # Unlike awaiting it, this leaves it alone when the caller is cancelled.
-        await asyncio.wait((flight,), timeout=_READ_SECONDS)
+        now = asyncio.get_running_loop().time
+        until = now() + _READ_SECONDS
+        # What is overdue may be what others asked for.
+        while (left := min(disk.patience_seconds, until - now())) > 0:
+            # Unlike awaiting it, this leaves it alone when the caller is cancelled.
+            done, _ = await asyncio.wait((flight,), timeout=left)
+            if done:
+                return
 
     def _read(self, key: SeriesKey, flight: asyncio.Future[Saved | None]) -> None:
         """Take what was read into memory, unless that knows better by now."""
@@ -173,24 +189,25 @@ class WriteBehind:
             pause = min(_TICK_SECONDS * 2**self._failures, _LONGEST_PAUSE_SECONDS)
             await clock.sleep(pause)
             ticks += 1
-            await self._write_all(thread, clock, touch=ticks % _USED_TICKS == 0)
+            await self._write_all(disk, clock, touch=ticks % _USED_TICKS == 0)
 
     async def _finish(self, disk: DiskThread, clock: Clock) -> None:
         """Write what is left, and close the file; a disk that hangs is left alone."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
-                if self._flight is not None:
-                    await asyncio.wait((self._flight,))
-                await self._write_all(thread, clock, touch=True)
-        closing = asyncio.get_running_loop().run_in_executor(thread, self.file.close)
+                await self._write_all(disk, clock, touch=True)
+        closing = disk.do(self.file.close)
         await asyncio.wait((closing,), timeout=_CLOSING_SECONDS)
 
     async def _write_all(self, disk: DiskThread, clock: Clock, *, touch: bool) -> None:
+        if self._flight is not None:
+            await asyncio.wait((self._flight,))
         used: set[SeriesKey] = set()
         if touch:
             used, self._used = self._used, used
         while (batch := self._batch()) or used or not self.file.is_open:
-            if not await self._write(thread, clock, batch, tuple(used)):
+            await asyncio.wait((self._write(disk, clock, batch, tuple(used)),))
+            if self._failures:
                 break
             used = set()
 
@@ -206,14 +223,14 @@ class WriteBehind:
                 break
         return batch
 
-    async def _write(
+    def _write(
         self,
         disk: DiskThread,
         clock: Clock,
         batch: dict[SeriesKey, History | None],
         used: tuple[SeriesKey, ...],
-    ) -> bool:
-        """Write some series, and return whether that worked."""
+    ) -> asyncio.Future[list[SeriesKey]]:
+        """Have some series written; it is noted whether that worked."""
         changes = []
         for key, history in batch.items():
             self._dirty.pop(key, None)
@@ -221,11 +238,10 @@ class WriteBehind:
             changes.append(Change(key, saved))
         self._writing = batch
         work = partial(self._written, changes, used, clock.now_ns())
-        self._flight = asyncio.get_running_loop().run_in_executor(thread, work)
+        self._flight = flight = disk.do(work)
         # A callback, since whoever waits may be cancelled.
-        self._flight.add_done_callback(partial(self._note, clock))
-        await asyncio.wait((self._flight,))
-        return not self._failures
+        flight.add_done_callback(partial(self._note, clock))
+        return flight
 
     def _written(
         self, changes: list[Change], used: tuple[SeriesKey, ...], now_ns: int
@@ -257,15 +273,15 @@ class WriteBehind:
             self._failed(error, clock.monotonic())
 
     def _worked(self) -> None:
-        if self.problem:
+        if self._problem:
             _log.warning("bars can be kept in %s again", self.file.path)
-        self.problem = ""
+        self._problem = ""
         self._failures = 0
 
     def _failed(self, error: BaseException, now_seconds: float) -> None:
         self._failures = min(self._failures + 1, _MOST_FAILURES)
-        self.problem = str(error) or type(error).__name__
+        self._problem = str(error) or type(error).__name__
         if now_seconds - self._logged_at >= _LOG_SECONDS:
             self._logged_at = now_seconds
             unexpected = None if isinstance(error, FileError) else error
-            _log.error("%s", self.problem, exc_info=unexpected)
+            _log.error("%s", self._problem, exc_info=unexpected)

@@ -191,13 +191,27 @@ class Asker:
             return spans
         sample = known.sample
         if not known.verified:
-            return joined([*subtracted(spans, known.covered), sample])
+            asked = joined([*subtracted(spans, known.covered), sample])
+            if known.anchor is None:
+                return asked
+            # What is told late changes the first bar, and perhaps none of the last.
+            more = joined([*asked, known.anchor])
+            return self._if_free(candidate, question, more, asked)
         if sample.start_ns >= spans[0].start_ns:
             return spans
         wider = [Span(sample.start_ns, spans[0].end_ns), *spans[1:]]
-        # It is worth no call of its own.
+        return self._if_free(candidate, question, wider, spans)
+
+    def _if_free(
+        self,
+        candidate: Candidate,
+        question: Question,
+        more: Sequence[Span],
+        spans: Sequence[Span],
+    ) -> Sequence[Span]:
+        """Return what is more than the spans if it takes no further call."""
         calls = self._calls(candidate, question, spans)
-        return wider if self._calls(candidate, question, wider) <= calls else spans
+        return more if self._calls(candidate, question, more) <= calls else spans
 
     def _calls(
         self, candidate: Candidate, question: Question, spans: Sequence[Span]

@@ -94,13 +94,15 @@ class Hedges:
         return ready
 
     @staticmethod
-    def affordable(candidate: Candidate, progress: Progress) -> bool:
-        """Tell whether a vendor has calls to spare, and nothing against one."""
+    def affordable(
+        candidate: Candidate, progress: Progress, *, within_seconds: float = 0.0
+    ) -> bool:
+        """Tell whether a vendor has calls to spare so soon, and nothing against one."""
         vendor = candidate.vendor
         return (
             vendor.breaker(kind_of(progress.query.instrument)).admits
             and not vendor.quota.charges
-            and vendor.quota.available_in() <= 0
+            and vendor.quota.available_in() <= within_seconds
             and vendor.quota.headroom() >= _LEAST_HEADROOM
         )
 

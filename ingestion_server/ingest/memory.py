@@ -45,6 +45,8 @@ class Recalled:
     """Whether the prices are adjusted as they would be today."""
     sample: Span | None
     """The last bars that are final: asking again shows whether they have changed."""
+    anchor: Span | None
+    """The first one, if it is none of them: it changes with any split or dividend."""
 
 
 class _Refusal(NamedTuple):
@@ -227,4 +229,5 @@ def _recalled(provider: str, known: Known, *, stale: bool = False) -> Recalled:
         known.absent,
         known.verified,
         known.sample,
+        known.anchor,
     )

@@ -27,6 +27,8 @@ from ingestion_server.registry.standing import Standings
 _log: Final = logging.getLogger(__name__)
 _PLENTY: Final = 0.25
 """With less quota than this left, none of it is spent on probes."""
+_TRUSTED: Final = 0.95
+"""If fewer of its calls succeed, that a vendor has nothing is not taken as said."""
 _BY_CALLER: Final = {
     SourceMode.ORDERED: "the caller's order",
     SourceMode.PINNED: "pinned by the caller",
@@ -106,6 +108,12 @@ class Ranking:
         been.
         """
         return self._ranked(able, progress, None)
+
+    def doubtful(self, candidate: Candidate, progress: Progress) -> bool:
+        """Tell whether so many calls of a vendor fail that it may have had more."""
+        kind = kind_of(progress.query.instrument)
+        view = self._standings.view(candidate.name, kind)
+        return view.judged and (view.success or 0.0) < _TRUSTED
 
     def learn(self, progress: Progress) -> None:
         """

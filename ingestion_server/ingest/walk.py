@@ -100,7 +100,7 @@ class Walker:
 
         """
         route = deque(self.ranking.ordered(able, progress))
-        way = Way(progress, question, deadline, route)
+        way = Way(progress, question, deadline, route, several=len(route) > 1)
         try:
             await self._walked(way)
         finally:
@@ -111,36 +111,30 @@ class Walker:
         while True:
             while (gaps := progress.gaps()) and (candidate := self._next(way, gaps)):
                 await self._asked(candidate, way)
-            await self._postponed(way)
+            if progress.gaps() and self._resumed(way):
+                continue
             if not progress.gaps() or not self._back(way):
                 return
             # Not all at once, and not at once.
             pause = chance() * _PAUSE_SECONDS * way.rounds  # noqa: S311 - no secret
             await self._clock.sleep(pause)
 
-    async def _postponed(self, way: Way) -> None:
-        """Ask those again that had no quota at once, if it comes in time."""
-        progress = way.progress
-        postponed, way.postponed = way.postponed, []
-        for candidate, error in postponed:
-            left = way.deadline - self._clock.monotonic()
-            if not progress.gaps():
-                return
-            if error.retry_after_seconds is None or error.retry_after_seconds >= left:
-                continue
-            progress.errors.remove(error)
-            asked = await self._attempt(candidate, way, others=0)
-            self._noted(asked, candidate, way)
+    def _resumed(self, way: Way) -> bool:
+        """Put one ahead again that had no quota at once; tell whether there is one."""
+        left = way.deadline - self._clock.monotonic()
+        return way.resume(most_calls=self._most_calls, within_seconds=left)
 
     def _back(self, way: Way) -> bool:
         """Go back to vendors that failed, if there are any that may do better now."""
         if way.question.fresh or self._clock.monotonic() >= way.deadline:
             return False
+        left = way.deadline - self._clock.monotonic()
         return way.back(
             most_calls=self._most_calls,
             affordable=lambda candidate: self._hedges.affordable(
-                candidate, way.progress
+                candidate, way.progress, within_seconds=left
             ),
+            doubtful=lambda candidate: self.ranking.doubtful(candidate, way.progress),
         )
 
     def _next(self, way: Way, gaps: Sequence[Span]) -> Candidate | None:
@@ -202,7 +196,7 @@ class Walker:
         """Ask a vendor, and others beside it once it is silent."""
         self._hedges.asked()
         urgent = way.progress.query.priority is Priority.INTERACTIVE
-        if way.question.fresh or not urgent or not (way.ahead or way.failed):
+        if way.question.fresh or not urgent or not way.others:
             asked = await self._attempt(candidate, way, others=len(way.ahead))
             self._noted(asked, candidate, way)
             return
@@ -229,7 +223,7 @@ class Walker:
         self, candidate: Candidate, way: Way, *, may_hedge: bool
     ) -> tuple[float | None, bool]:
         """Return how long to bear silence, and whether what follows is a hedge."""
-        if not (way.ahead or way.failed):
+        if not way.others:
             return None, False
         chosen = self.ranking.listing.hard(candidate.name)
         if may_hedge and way.ahead:
@@ -250,8 +244,8 @@ class Walker:
 
     def _joined(self, way: Way, *, hedge: bool) -> bool:
         """Ask another vendor as well; tell whether still others may be, early."""
-        if not way.ahead:
-            self._back(way)
+        if not way.ahead and not self._back(way):
+            self._resumed(way)
         candidate = self._next(way, way.progress.gaps())
         if candidate is None:
             return False
@@ -284,7 +278,7 @@ class Walker:
         gaps = progress.gaps()
         gaps = [*self._wanting(candidate, way, gaps)] or gaps
         allowance = replace(
-            self._allowance(way, others),
+            self._allowance(candidate, way, others),
             most_cost_usd=pricing.left_usd(progress),
             tally=progress.begun(candidate.name),
         )
@@ -292,14 +286,20 @@ class Walker:
             candidate, way.question, gaps, allowance, hedge=hedge
         )
 
-    def _allowance(self, way: Way, others: int) -> Allowance:
+    def _allowance(self, candidate: Candidate, way: Way, others: int) -> Allowance:
         """Return an equal share of the time: who hangs must not take it all."""
         now = self._clock.monotonic()
-        left = way.deadline - now
+        left = longest = way.deadline - now
+        if others:
+            longest = min(_SHORT_WAIT_SECONDS, left)
+        elif way.postponed:
+            # If it takes longer than is foreseen, another may have quota sooner.
+            foreseen = candidate.vendor.quota.available_in()
+            longest = min(foreseen + _SHORT_WAIT_SECONDS, left)
         query = way.progress.query
         return Allowance(
             now + left / (others + 1) if others else way.deadline,
-            min(_SHORT_WAIT_SECONDS, left) if others else left,
+            longest,
             last_resort=not others,
             kind=kind_of(query.instrument),
             lane=_LANES[query.priority],
@@ -327,7 +327,7 @@ class Walker:
             names, now_ns = (candidate.name,), candidate.now_ns
             recall(self.memory, names, progress, now_ns, again=True)
         if isinstance(error, QuotaExhaustedError):
-            if way.ahead or way.rounds:
+            if way.several:
                 way.postponed.append(Postponed(candidate, error))
         elif isinstance(error, ProviderError):
             way.failed.append((candidate, error))

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -16,7 +15,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from ingestion_server.cache import write_behind
 from ingestion_server.cache.segment_file import FILE_NAME, SegmentFile
 from ingestion_server.cache.segments import Segments
 from ingestion_server.cache.series import SeriesKey, Terms
@@ -514,37 +512,6 @@ async def test_prices_of_another_basis_replace_those_in_the_file(
     assert known is not None
     assert known.verified
     assert of.minutes(known.covered) == [(0, 5)]
-
-
-async def test_a_disk_that_hangs_holds_up_nobody(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with opened(tmp_path, clock) as memory:
-        memory.keep(OTHER, of.delivery(of.span(0, 2), {0: 100.0}))
-    monkeypatch.setattr(write_behind, "_READ_SECONDS", 0.05)
-    monkeypatch.setattr(write_behind, "_CLOSING_SECONDS", 0.05)
-    hanging, goes_on = threading.Event(), threading.Event()
-    save = SegmentFile.save
-
-    def slow(file: SegmentFile, *what: object) -> object:
-        hanging.set()
-        goes_on.wait()
-        return save(file, *what)
-
-    async with opened(tmp_path, clock) as memory:
-        monkeypatch.setattr(SegmentFile, "save", slow)
-        memory.keep(of.KEY, of.delivery(of.span(0, 2), {0: 100.0}))
-        await clock.advance(1.0)
-        await until(hanging.is_set)
-        await memory.ready(OTHER)
-        assert of.look(memory, of.span(0, 2), key=OTHER) is None
-        assert of.closes(of.look(memory, of.span(0, 2))) == {0: 100.0}
-        goes_on.set()
-        await until(lambda: of.look(memory, of.span(0, 2), key=OTHER) is not None)
-        hanging.clear()
-        goes_on.clear()
-        memory.keep(of.KEY, of.delivery(of.span(0, 2), {0: 200.0}))
-    goes_on.set()
 
 
 async def test_a_file_that_breaks_while_it_is_read_begins_anew(

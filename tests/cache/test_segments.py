@@ -18,6 +18,7 @@ from tests.cache import deliveries as of
 
 DAY = 20_098
 TEN = {minute: 100.0 + minute for minute in range(10)}
+SHARES = Terms("USD", "shares")
 
 
 @pytest.fixture
@@ -234,17 +235,55 @@ def test_a_clock_that_was_far_ahead_does_not_have_the_last_word(
         of.KEY,
         of.delivery(of.span(0, 900), {0: 2.0}, settled=900, received=900, day=DAY),
     )
-    ahead = of.look(memory, of.span(0, 900), now=5, day=DAY)
-    kept = memory.keep(
+    memory.keep(
         of.KEY, of.delivery(of.span(0, 2), {0: 1.0}, received=6, settled=2, day=DAY)
     )
-    known = of.look(memory, of.span(0, 900), now=6)
+    known = of.look(memory, of.span(0, 900), now=6, day=DAY)
 
-    assert ahead is not None
-    assert of.minutes(ahead.covered) == [(0, 5)]
-    assert ahead.received_at_ns == of.at(5)
-    assert kept.rebased
     assert of.closes(known) == {0: 1.0}
+    assert known is not None
+    assert of.minutes(known.covered) == [(0, 2)]
+    assert memory.generation == 1
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_nothing_that_a_clock_far_ahead_has_stamped_is_believed(
+    memory: Segments, *, stale: bool
+) -> None:
+    memory.keep(of.KEY, of.delivery(of.span(0, 2), {0: 1.0, 1: 1.0}, received=20))
+    # A day ahead, minute 29 looked as if it were over, and all after it absent.
+    memory.keep(
+        of.KEY,
+        of.delivery(
+            of.span(2, 1470),
+            {29: 1.0},
+            settled=1455,
+            absent=[of.span(30, 1470)],
+            received=1470,
+        ),
+    )
+    generation = memory.generation
+    # Right again: at once, and when the time has come that it had believed to be.
+    if stale:
+        at_once = memory.stale(
+            of.KEY, of.span(0, 30), now_ns=of.at(30), oldest_seconds=1e9, day=None
+        )
+    else:
+        at_once = of.look(memory, of.span(0, 30), now=30)
+    later = of.look(memory, of.span(0, 1480), now=1480)
+
+    assert at_once is None
+    assert later is None
+    assert memory.generation == generation + 1
+
+
+def test_a_clock_that_was_a_little_ahead_costs_nothing(memory: Segments) -> None:
+    memory.keep(of.KEY, of.delivery(of.span(0, 10), TEN, received=60))
+    known = of.look(memory, of.span(0, 10), now=1)
+
+    assert of.closes(known) == TEN
+    assert known is not None
+    assert known.received_at_ns == of.at(1)
 
 
 def test_adjusted_prices_are_verified_on_the_day_they_came(memory: Segments) -> None:
@@ -339,12 +378,18 @@ def test_an_answer_of_yesterday_that_comes_late_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "terms", [Terms("EUR"), Terms("USD", "lots"), Terms("USD", "", "summed up")]
+    "terms",
+    [
+        Terms("EUR", "shares"),
+        Terms("USD", "lots"),
+        Terms("", "lots"),
+        Terms("USD", "shares", "summed up"),
+    ],
 )
 def test_series_of_different_units_are_never_mixed(
     memory: Segments, terms: Terms
 ) -> None:
-    memory.keep(of.KEY, of.delivery(of.span(0, 10), TEN))
+    memory.keep(of.KEY, of.delivery(of.span(0, 10), TEN, terms=SHARES))
     kept = memory.keep(of.KEY, of.delivery(of.span(20, 22), {20: 1.0}, terms=terms))
     known = of.look(memory, of.span(0, 30))
 
@@ -352,6 +397,32 @@ def test_series_of_different_units_are_never_mixed(
     assert of.closes(known) == {20: 1.0}
     assert known is not None
     assert known.terms == terms
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SHARES, Terms()),
+        (SHARES, Terms("USD")),
+        (Terms(), SHARES),
+        (Terms("USD"), Terms("", "shares")),
+    ],
+)
+def test_a_unit_that_is_not_said_is_the_one_that_was(
+    memory: Segments, first: Terms, second: Terms
+) -> None:
+    memory.keep(of.KEY, of.delivery(of.span(0, 10), TEN, terms=first))
+    kept = memory.keep(of.KEY, of.delivery(of.span(20, 22), {20: 1.0}, terms=second))
+    known = of.look(memory, of.span(0, 30))
+    other = memory.keep(
+        of.KEY, of.delivery(of.span(22, 24), {22: 1.0}, terms=Terms("EUR"))
+    )
+
+    assert not kept.rebased
+    assert known is not None
+    assert len(known.series) == 11
+    assert known.terms == SHARES
+    assert other.rebased
 
 
 def test_another_delay_of_the_feed_is_only_noted(memory: Segments) -> None:
@@ -416,8 +487,9 @@ def test_the_sample_ends_where_its_last_bar_does(memory: Segments) -> None:
 
     assert known is not None
     assert known.sample == Span(int(times[0]), int(times[2]))
+    assert known.anchor is None
     assert before is not None
-    assert before.sample is None
+    assert before.sample == span
 
 
 def test_what_was_used_longest_ago_makes_room() -> None:
