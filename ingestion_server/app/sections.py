@@ -138,7 +138,7 @@ class BreakerSettings(Section):
     """Let a failing vendor rest."""
 
     failures: Count = 5
-    """How many in a row open the breaker."""
+    """How many questions in a row, all tries of each, open the breaker."""
     rest_seconds: Seconds = 30.0
     """How long it stays open until one probe is let through; doubled if that fails."""
     longest_rest_seconds: Seconds = 300.0
@@ -250,7 +250,7 @@ class VendorBreakerSettings(Section):
     """Let one vendor rest sooner or longer than the others."""
 
     failures: Annotated[Count | None, _AS_FOR_ALL] = None
-    """How many in a row, for one kind of data, open its breaker."""
+    """How many questions in a row, for one kind of data, open its breaker."""
     rest_seconds: Annotated[Seconds | None, _AS_FOR_ALL] = None
     """How long it stays open until one probe is let through; doubled if that fails."""
     longest_rest_seconds: Annotated[Seconds | None, _AS_FOR_ALL] = None

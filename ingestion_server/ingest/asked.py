@@ -61,6 +61,16 @@ class Asked:
         return [piece.within(spans) for piece in found]
 
     @property
+    def given_anew(self) -> list[Span]:
+        """Return the stretches of which the vendor gave what it has."""
+        return [
+            span
+            for each in self.landings
+            if each.live is not None
+            for span in each.spans
+        ]
+
+    @property
     def changed(self) -> bool:
         """Tell whether something that had been known before is no longer so."""
         return any(each.changed for each in self.landings)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.quality import FlagKind, QualityFlag, bounded
 from ingestion_server.domain.query import BarQuery, SourceMode
-from ingestion_server.domain.result import BarResult
+from ingestion_server.domain.result import Attempt, BarResult
 from ingestion_server.ingest.candidates import Candidate
 from ingestion_server.ingest.progress import reason_of
 from ingestion_server.registry.agreement import differences, settled
@@ -25,8 +25,19 @@ from ingestion_server.registry.agreement import differences, settled
 _TWO: Final = 2
 _HALF: Final = 0.5
 
-Fetch = Callable[[BarQuery, float], Awaitable[BarResult]]
-"""Answer a query in a share of the time that is left; raises ``IngestionError``."""
+Fetch = Callable[[BarQuery, float, list[Attempt]], Awaitable[BarResult]]
+"""
+Answer a query in a share of the time that is left; raises ``IngestionError``.
+
+Attempts are noted in the list, also those of a question that is not answered.
+"""
+
+
+class _Told(NamedTuple):
+    """Be what became of one of the two questions."""
+
+    outcome: BarResult | IngestionError
+    attempts: list[Attempt]
 
 
 def pair(found: Sequence[Candidate | ProviderError]) -> tuple[str, str]:
@@ -64,33 +75,35 @@ async def agreed(query: BarQuery, names: tuple[str, str], fetch: Fetch) -> BarRe
 
     """
     first, second = await _both(query, names, fetch)
-    if isinstance(first, IngestionError):
-        if isinstance(second, IngestionError):
-            raise first
-        return _alone(second, names[0], first, query)
-    if isinstance(second, IngestionError):
-        return _alone(first, names[1], second, query)
-    return _compared(first, second, names, query.policy.tolerance)
+    attempts = [*first.attempts, *second.attempts]
+    mine, theirs = first.outcome, second.outcome
+    if isinstance(mine, IngestionError):
+        if isinstance(theirs, IngestionError):
+            raise mine
+        found = _alone(theirs, names[0], mine, query)
+    elif isinstance(theirs, IngestionError):
+        found = _alone(mine, names[1], theirs, query)
+    else:
+        found = _compared(mine, theirs, names, query.policy.tolerance)
+    return replace(found, attempts=attempts)
 
 
 async def _both(
     query: BarQuery, names: tuple[str, str], fetch: Fetch
-) -> tuple[BarResult | IngestionError, BarResult | IngestionError]:
+) -> tuple[_Told, _Told]:
     """Ask both at once; one after the other if they share what may be spent."""
     queries = [_of(query, name) for name in names]
     most = query.policy.max_cost_usd
     if most is None:
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(_outcome(fetch, each, 1)) for each in queries]
+            asked = [tasks.create_task(_told(fetch, each, 1)) for each in queries]
         return asked[0].result(), asked[1].result()
-    first = await _outcome(fetch, queries[0], _HALF)
-    spent = Decimal(0)
-    if isinstance(first, BarResult):
-        spent = sum((each.cost_usd for each in first.attempts), start=spent)
+    first = await _told(fetch, queries[0], _HALF)
+    spent = sum((each.cost_usd for each in first.attempts), start=Decimal(0))
     left = max(Decimal(str(most)) - spent, Decimal(0))
     policy = msgspec.structs.replace(queries[1].policy, max_cost_usd=float(left))
     second = msgspec.structs.replace(queries[1], policy=policy)
-    return first, await _outcome(fetch, second, 1)
+    return first, await _told(fetch, second, 1)
 
 
 def _of(query: BarQuery, name: str) -> BarQuery:
@@ -101,13 +114,12 @@ def _of(query: BarQuery, name: str) -> BarQuery:
     return msgspec.structs.replace(query, policy=policy)
 
 
-async def _outcome(
-    fetch: Fetch, query: BarQuery, share: float
-) -> BarResult | IngestionError:
+async def _told(fetch: Fetch, query: BarQuery, share: float) -> _Told:
+    attempts: list[Attempt] = []
     try:
-        return await fetch(query, share)
+        return _Told(await fetch(query, share, attempts), attempts)
     except IngestionError as error:
-        return error
+        return _Told(error, attempts)
 
 
 def _compared(
@@ -129,7 +141,6 @@ def _compared(
     ]
     return replace(
         mine,
-        attempts=[*mine.attempts, *theirs.attempts],
         flags=bounded([*mine.flags, *apart, *alone]),
         good_for_seconds=min(mine.good_for_seconds, theirs.good_for_seconds),
     )

@@ -82,7 +82,10 @@ def settled_until_ns(query: BarQuery, scope: Scope, received_at_ns: int) -> int:
         return min(rough, scope.span.end_ns)
     forming = wanted.opens_ns[wanted.closes_ns > edge_ns]
     until = int(forming[0]) if len(forming) else scope.span.end_ns
-    return min(until, rough) if scope.beyond else until
+    if scope.beyond or len(forming) == len(wanted):
+        # What lies before the bars that were thought about may be forming too.
+        return min(until, rough)
+    return until
 
 
 def _pauses(interval: Interval) -> bool:

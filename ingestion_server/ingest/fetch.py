@@ -19,7 +19,7 @@ from ingestion_server.domain.errors import (
     ProviderError,
 )
 from ingestion_server.domain.query import BarQuery, SourceMode
-from ingestion_server.domain.result import BarResult, Outcome
+from ingestion_server.domain.result import Attempt, BarResult, Outcome
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest.answer import answer, failure
 from ingestion_server.ingest.asking import HASTE_SECONDS, Question
@@ -116,16 +116,22 @@ class Fetcher:
         if query.policy.mode is SourceMode.CONSENSUS:
             deadline = self._clock.monotonic() + budget_seconds
 
-            async def fetch(each: BarQuery, share: float) -> BarResult:
+            async def fetch(
+                each: BarQuery, share: float, attempts: list[Attempt]
+            ) -> BarResult:
                 left = max(deadline - self._clock.monotonic(), 0.0) * share
                 return await self._fetch(
-                    each, budget_seconds=left, most_bars=most_bars, fresh=fresh
+                    each,
+                    attempts,
+                    budget_seconds=left,
+                    most_bars=most_bars,
+                    fresh=fresh,
                 )
 
             names = await self._pair(query, budget_seconds, most_bars)
             return await agreed(query, names, fetch)
         return await self._fetch(
-            query, budget_seconds=budget_seconds, most_bars=most_bars, fresh=fresh
+            query, [], budget_seconds=budget_seconds, most_bars=most_bars, fresh=fresh
         )
 
     async def _pair(
@@ -141,14 +147,22 @@ class Fetcher:
         return pair(self._candidates(names, progress, now_ns))
 
     async def _fetch(
-        self, query: BarQuery, *, budget_seconds: float, most_bars: int, fresh: bool
+        self,
+        query: BarQuery,
+        attempts: list[Attempt],
+        *,
+        budget_seconds: float,
+        most_bars: int,
+        fresh: bool,
     ) -> BarResult:
         names = self._names(query)
         deadline = self._clock.monotonic() + budget_seconds
         sessions = await self._sessions(query, budget_seconds)
         now_ns = self._clock.now_ns()
         progress = Progress(
-            query, scope(query, sessions, now_ns=now_ns, most_bars=most_bars)
+            query,
+            scope(query, sessions, now_ns=now_ns, most_bars=most_bars),
+            attempts=attempts,
         )
         if progress.scope.surely_empty:
             return answer(progress, now_ns=now_ns)

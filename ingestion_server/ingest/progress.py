@@ -252,7 +252,7 @@ class Progress:
             # What it said before, when it failed, is no longer so.
             self.errors = [each for each in self.errors if each.provider != name]
         new = 0
-        self.collected.renewed(name, asked.gaps)
+        self.collected.renewed(name, asked.given_anew)
         for brought in asked.pieces([self.scope.span] if asked.changed else asked.gaps):
             piece = self.fitted(brought)
             unlike = self.unlike(piece)

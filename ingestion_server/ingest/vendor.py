@@ -216,7 +216,7 @@ class VendorDesk:
             series,
             received_at_ns,
             currency=next((page.currency for page in pages if page.currency), ""),
-            volume_unit=next((page.volume_unit for page in pages), ""),
+            volume_unit=next((p.volume_unit for p in pages if p.volume_unit), ""),
             derivation=task.recipe.derivation,
             feed_delay_seconds=self.provider.feed_delay_seconds,
             first_trade_ns=_first_trade_ns(pages),

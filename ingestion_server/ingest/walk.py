@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from random import random as chance
-from typing import Final, final
+from typing import Any, Final, final
 
 import msgspec
 
@@ -270,10 +270,15 @@ class Walker:
         way.under_way[task] = Begun(candidate, self._clock.monotonic(), hedge)
         return task
 
-    async def _attempt(
+    def _attempt(
         self, candidate: Candidate, way: Way, *, others: int, hedge: bool = False
-    ) -> Asked:
-        """Ask one vendor for the gaps; ``others`` is how many are left to ask."""
+    ) -> Coroutine[Any, Any, Asked]:
+        """
+        Ask one vendor for the gaps; ``others`` is how many are left to ask.
+
+        What the gaps are is found out at once: what another request is brought until
+        the asking begins will be known then, and still not be in this answer.
+        """
         progress = way.progress
         gaps = progress.gaps()
         gaps = [*self._wanting(candidate, way, gaps)] or gaps
@@ -282,9 +287,7 @@ class Walker:
             most_cost_usd=pricing.left_usd(progress),
             tally=progress.begun(candidate.name),
         )
-        return await self._asker.ask(
-            candidate, way.question, gaps, allowance, hedge=hedge
-        )
+        return self._asker.ask(candidate, way.question, gaps, allowance, hedge=hedge)
 
     def _allowance(self, candidate: Candidate, way: Way, others: int) -> Allowance:
         """Return an equal share of the time: who hangs must not take it all."""
@@ -342,6 +345,9 @@ class Walker:
         first = pieces[-1].provider if pieces else "another request"
         reason = f"OVERTAKEN: {first} answered first"
         for task, begun in way.under_way.items():
+            if not way.progress.pending[begun.candidate.name].calls:
+                # It waits for quota still, or for another's call: nothing is learnt.
+                task.cancel()
             self._flights.linger(task)
             way.progress.given_up(
                 begun.candidate.name,

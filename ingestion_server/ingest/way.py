@@ -77,9 +77,7 @@ class Way:
         ``most_calls`` times nor put off too often.
         """
         postponed, self.postponed = self.postponed, []
-        calls = Counter[str]()
-        for attempt in self.progress.attempts:
-            calls[attempt.provider] += attempt.calls
+        calls = self._calls()
         able = [
             each
             for each in postponed
@@ -118,9 +116,7 @@ class Way:
         ):
             return False
         self.rounds += 1
-        calls = Counter[str]()
-        for attempt in self.progress.attempts:
-            calls[attempt.provider] += max(attempt.calls, 1)
+        calls = self._calls()
         self.ahead.extend(
             candidate
             for candidate, error in failed
@@ -129,6 +125,13 @@ class Way:
             and affordable(candidate)
         )
         return bool(self.ahead)
+
+    def _calls(self) -> Counter[str]:
+        """Return how often each vendor was called, or another's call was waited for."""
+        calls = Counter[str]()
+        for attempt in self.progress.attempts:
+            calls[attempt.provider] += max(attempt.calls, int(attempt.shared))
+        return calls
 
 
 def _may_pass(error: ProviderError) -> bool:

@@ -21,7 +21,7 @@ from ingestion_server.ports.quota import AccountUse, Lane
 from ingestion_server.ports.routing import BreakerChange
 from ingestion_server.quota.journal_file import FILE_NAME
 from tests.policies.fakes import Vendor as VendorOnTheWire
-from tests.policies.fakes import call, unavailable
+from tests.policies.fakes import asked, unavailable
 from tests.replay.charts import FIRST_WEEK, keep_chart
 
 ELSEWHERE = Mode(sandbox_url="http://127.0.0.1:1")
@@ -319,7 +319,7 @@ async def test_the_lock_ends_with_the_server_also_if_it_fails(
 async def fail(house: Joined, vendor: str) -> None:
     """Make one call that a vendor fails."""
     with pytest.raises(ProviderUnavailableError):
-        await breaker(house, vendor)(call(), VendorOnTheWire(unavailable()))
+        await asked(breaker(house, vendor), VendorOnTheWire(unavailable()))
 
 
 def breaker(house: Joined, vendor: str) -> Breaker:

@@ -433,3 +433,32 @@ async def test_what_it_is_worth_is_told(build: Build) -> None:
     assert found.hit_ratio == pytest.approx(1 / 3)
     assert (found.series, found.bars) == (1, 10)
     assert 0 < found.bytes < found.limit_bytes
+
+
+@pytest.mark.parametrize(
+    ("symbol", "interval", "start", "minutes"),
+    [("MSFT", "INTERVAL_1_MINUTE", "2024-06-12T13:30:00Z", 12)],
+)
+async def test_what_lies_before_a_question_about_now_is_not_final_too_early(
+    build: Build, symbol: str, interval: str, start: str, minutes: int
+) -> None:
+    request = {
+        "symbol": symbol,
+        "interval": interval,
+        "source_policy": pinned("yahoo"),
+    }
+    async with build(settings=UNMETERED, start=IN_SESSION) as home:
+        await home.fetch(**request, start=start)
+        home.clock.advance(60 * minutes)
+        # It asks for more than it needs, to see if what is known is so still.
+        await home.fetch(**request, limit=1)
+        answer = await home.fetch(**request, start=start)
+
+    settled = IN_SESSION.timestamp() + 60 * minutes - 15 * 60
+    early = [
+        bar.open_time.ToJsonString()
+        for bar in answer.series.bars
+        if bar.open_time.seconds + 60 > settled + 5
+        and bar.state == bar_pb2.BAR_STATE_FINAL
+    ]
+    assert not early

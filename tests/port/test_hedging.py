@@ -111,8 +111,11 @@ async def test_extra_calls_are_a_small_share_of_all(build: Build) -> None:
             )
         ]
 
-        extra = sum(each.hedge for a in answers for each in a.attempts)
-        assert await home.calls(AV) == len(answers) == rounds * at_once
+        tried = [each for answer in answers for each in answer.attempts]
+        extra = sum(each.hedge for each in tried)
+        # One that was overtaken before its call had left is told with none.
+        told = sum(each.calls for each in tried if each.provider == AV)
+        assert await home.calls(AV) == told <= len(answers) == rounds * at_once
         assert await charts(home) <= CHARTS * extra
     assert SAVED <= extra <= SAVED + SHARE * len(answers)
     assert {served_by(answer)[0] for answer in answers} == {AV, "yahoo"}
