@@ -16,7 +16,7 @@ _WAIT_SECONDS: Final = 1.0
 _LOG_BYTES: Final = 4 * 1024 * 1024
 """What SQLite's log shrinks to; it may be longer for a while."""
 _SCHEMA: Final = """
-create table series (
+create table if not exists series (
   id integer primary key,
   realm text not null,
   name text not null,
@@ -25,8 +25,8 @@ create table series (
   used integer not null,
   unique (realm, name)
 ) strict;
-create index series_used on series (used);
-create table block (
+create index if not exists series_used on series (used);
+create table if not exists block (
   series integer not null references series,
   number integer not null,
   bars blob not null,
@@ -69,9 +69,14 @@ def opened(path: Path) -> sqlite3.Connection:
 def _is_empty(connection: sqlite3.Connection) -> bool:
     """Tell whether it is a new file; one of somebody else is a broken one."""
     run = connection.execute
-    (application,) = run("pragma application_id").fetchone()
-    (version,) = run("pragma user_version").fetchone()
-    tables = {name for (name,) in run("select name from sqlite_master")}
+    # All at one moment: somebody else may be making it ours just now.
+    run("begin")
+    try:
+        tables = {name for (name,) in run("select name from sqlite_master")}
+        (application,) = run("pragma application_id").fetchone()
+        (version,) = run("pragma user_version").fetchone()
+    finally:
+        run("rollback")
     if not tables:
         return True
     if application != APPLICATION:

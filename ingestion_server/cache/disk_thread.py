@@ -13,6 +13,8 @@ from typing import Final, TypeVar, final
 
 OVERDUE_SECONDS: Final = 0.1
 """A disk that works gives what is asked of it in far less."""
+_HANGS_SECONDS: Final = 1.0
+"""A busy machine may make a disk overdue; so late it is only if something is wrong."""
 
 Result = TypeVar("Result")
 
@@ -35,9 +37,17 @@ class DiskThread:
     @property
     def patience_seconds(self) -> float:
         """Return for how long what is being done is not overdue; 0 once it is."""
+        return max(0.0, OVERDUE_SECONDS - self._busy_seconds)
+
+    @property
+    def hangs(self) -> bool:
+        """Tell whether what is being done takes so long that people should know."""
+        return self._busy_seconds >= _HANGS_SECONDS
+
+    @property
+    def _busy_seconds(self) -> float:
         since = self._since
-        spent = 0.0 if since is None else time.monotonic() - since
-        return max(0.0, OVERDUE_SECONDS - spent)
+        return 0.0 if since is None else time.monotonic() - since
 
     def do(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
         """Do some work after what was asked for before; return what comes of it."""

@@ -101,7 +101,7 @@ class WriteBehind:
     @property
     def problem(self) -> str:
         """Return why nothing can be kept in the file; empty if all is well."""
-        if self._disk is not None and not self._disk.patience_seconds:
+        if self._disk is not None and self._disk.hangs:
             return f"bars cannot be kept in {self.file.path}: the disk hangs"
         return self._problem
 

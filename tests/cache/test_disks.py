@@ -69,8 +69,7 @@ async def test_a_disk_that_fills_up_keeps_what_it_has_and_is_used_again(
                 ballast.write_bytes(bytes(1 << 20))
             memory.keep(of.KEY, of.delivery(of.span(0, 5000), MANY))
             await clock.advance(1.0)
-            await until(lambda: bool(problem(memory)))
-            assert "full" in problem(memory)
+            await until(lambda: "full" in problem(memory))
             assert of.closes(of.look(memory, of.span(0, 5000))) == MANY
 
         ballast.unlink()
