@@ -119,6 +119,7 @@ class Fetcher:
             async def fetch(
                 each: BarQuery, share: float, attempts: list[Attempt]
             ) -> BarResult:
+                """Answer one of the two."""
                 left = max(deadline - self._clock.monotonic(), 0.0) * share
                 return await self._fetch(
                     each,

@@ -82,6 +82,7 @@ class Ranking:
 
     @listing.setter
     def listing(self, listing: Listing) -> None:
+        """Replace which vendors there are."""
         self._listing = listing
         self.revision += 1
 
