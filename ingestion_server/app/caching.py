@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from ingestion_server.app.keeping import keeps, realm_of
 from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings
@@ -67,8 +69,20 @@ def replies_of(
     )
 
 
-def report_of(memory: Memory | None, clock: Clock) -> CacheReport:
+def report_of(
+    memory: Memory | None, replies: EncodedReplies | None, clock: Clock
+) -> CacheReport:
     """Return what tells how much is remembered, and what that has saved."""
-    if memory is None:
+    if memory is None or replies is None:
         return lambda: CacheUse(enabled=False, counts=CacheCounts())
-    return lambda: memory.segments.use(clock.now_ns())
+
+    def told() -> CacheUse:
+        use = memory.segments.use(clock.now_ns())
+        # Both are in memory, as bars and as they were sent.
+        return msgspec.structs.replace(
+            use,
+            bytes=use.bytes + replies.held_bytes,
+            limit_bytes=use.limit_bytes + replies.limit_bytes,
+        )
+
+    return told

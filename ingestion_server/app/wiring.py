@@ -195,6 +195,7 @@ async def joined(
             # A recording tells nothing of how a vendor does now.
             idle_seconds=0 if mode.replay else settings.registry.probe_seconds,
         )
+        replies = replies_of(settings, memory, fetcher, clock)
         yield Joined(
             fetcher=fetcher,
             calendars=calendars,
@@ -211,8 +212,8 @@ async def joined(
                 clock,
             ),
             prober=prober,
-            cache_use=report_of(memory, clock),
-            replies=replies_of(settings, memory, fetcher, clock),
+            cache_use=report_of(memory, replies, clock),
+            replies=replies,
             clock=clock,
             sandbox_url=url if mode.sandbox else "",
         )

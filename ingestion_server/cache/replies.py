@@ -64,7 +64,7 @@ class EncodedReplies:
         generation: Callable[[], int],
         counts: CacheCounts,
     ) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._clock = clock
         self._generation = generation
         self._counts = counts
@@ -112,7 +112,7 @@ class EncodedReplies:
         if good_for_seconds <= 0 or len(question) > _MOST_QUESTION_BYTES:
             return
         size = len(question) + reply.size_bytes
-        if size > self._limit_bytes or generation != self._generation():
+        if size > self.limit_bytes or generation != self._generation():
             return
         self._drop(question)
         now = self._clock.monotonic()
@@ -120,7 +120,7 @@ class EncodedReplies:
             reply, now, now + good_for_seconds, generation, size
         )
         self._held_bytes += size
-        while self._held_bytes > self._limit_bytes:
+        while self._held_bytes > self.limit_bytes:
             _, oldest = self._entries.popitem(last=False)
             self._held_bytes -= oldest.size_bytes
 

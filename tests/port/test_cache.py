@@ -401,7 +401,9 @@ async def test_cancelling_who_asked_first_does_not_cancel_the_others(
         leader = asyncio.create_task(home.fetch(**request))
         await home.until_called("yahoo")
         followers = [asyncio.create_task(home.fetch(**request)) for _ in range(5)]
-        await asyncio.sleep(0.05)  # so that they are on their way, too
+        for _ in range(5):
+            # Once what was asked after them is answered, they are on their way too.
+            await use(home)
         leader.cancel()
         answers = await asyncio.gather(*followers)
 
@@ -433,6 +435,18 @@ async def test_what_it_is_worth_is_told(build: Build) -> None:
     assert found.hit_ratio == pytest.approx(1 / 3)
     assert (found.series, found.bars) == (1, 10)
     assert 0 < found.bytes < found.limit_bytes
+
+
+async def test_answers_kept_as_they_were_sent_are_in_the_bytes_told(
+    build: Build,
+) -> None:
+    request = of("yahoo", "2024-05-06", "2024-05-11")
+    async with build(settings=UNMETERED) as home:
+        await home.fetch(**request)
+        bars = (await use(home)).bytes
+        await home.fetch(**request)
+
+        assert (await use(home)).bytes > bars
 
 
 @pytest.mark.parametrize(
