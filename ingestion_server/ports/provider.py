@@ -22,6 +22,7 @@ from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.query import Span
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
@@ -149,6 +150,21 @@ class Provider(Protocol):
     @property
     def secret_parameters(self) -> frozenset[str]:
         """Return the query parameters that must never be shown or recorded."""
+        ...
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """Return its live stream; None if it has none."""
+        ...
+
+    @property
+    def quoting(self) -> Quoting | None:
+        """Return what tells the latest quotes; None if nothing does."""
+        ...
+
+    @property
+    def trade_history(self) -> TradeHistory | None:
+        """Return what tells the trades of the past; None if nothing does."""
         ...
 
     def spelling(self, instrument: Instrument) -> str | None:

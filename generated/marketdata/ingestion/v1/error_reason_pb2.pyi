@@ -137,6 +137,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "STATE_UNAVAILABLE", "domain": "ingestion.marketdata",
          "metadata": {}}
     """
+    ERROR_REASON_SUBSCRIBER_TOO_SLOW: _ErrorReason.ValueType  # 18
+    """RESOURCE_EXHAUSTED: a stream with SLOW_CONSUMER_DISCONNECT was ended, because its
+    caller read slower than data came. It may come back with its resume token.
+
+        {"reason": "SUBSCRIBER_TOO_SLOW", "domain": "ingestion.marketdata",
+         "metadata": {"pending": "16384"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the values of google.rpc.ErrorInfo.reason, which stand there
@@ -258,5 +265,12 @@ restart, for example on a full disk. The message names the file.
 
     {"reason": "STATE_UNAVAILABLE", "domain": "ingestion.marketdata",
      "metadata": {}}
+"""
+ERROR_REASON_SUBSCRIBER_TOO_SLOW: ErrorReason.ValueType  # 18
+"""RESOURCE_EXHAUSTED: a stream with SLOW_CONSUMER_DISCONNECT was ended, because its
+caller read slower than data came. It may come back with its resume token.
+
+    {"reason": "SUBSCRIBER_TOO_SLOW", "domain": "ingestion.marketdata",
+     "metadata": {"pending": "16384"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from marketdata.ingestion.v1 import bar_pb2 as _bar_pb2
 from marketdata.ingestion.v1 import provenance_pb2 as _provenance_pb2
 from marketdata.ingestion.v1 import source_policy_pb2 as _source_policy_pb2
+from marketdata.ingestion.v1 import stream_pb2 as _stream_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -463,3 +464,290 @@ class Failure(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Failure: _TypeAlias = Failure  # noqa: Y015
+
+@_typing.final
+class GetQuotesRequest(_message.Message):
+    """GetQuotesRequest asks for the latest quote and trade of many instruments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOLS_FIELD_NUMBER: _builtins.int
+    ASSET_CLASS_FIELD_NUMBER: _builtins.int
+    EXCHANGE_FIELD_NUMBER: _builtins.int
+    SOURCE_POLICY_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    asset_class: Global___AssetClass.ValueType
+    """See FetchRequest.asset_class; it applies to every symbol."""
+    exchange: _builtins.str
+    """See FetchRequest.exchange; it applies to every symbol."""
+    priority: Global___Priority.ValueType
+    """How urgent the answer is; unspecified = interactive."""
+    @_builtins.property
+    def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The instruments, at most 500; one named twice is answered once. Required."""
+
+    @_builtins.property
+    def source_policy(self) -> _source_policy_pb2.SourcePolicy:
+        """Which vendors may answer; empty = any. CONSENSUS is refused."""
+
+    def __init__(
+        self,
+        *,
+        symbols: _abc.Iterable[_builtins.str] | None = ...,
+        asset_class: Global___AssetClass.ValueType = ...,
+        exchange: _builtins.str = ...,
+        source_policy: _source_policy_pb2.SourcePolicy | None = ...,
+        priority: Global___Priority.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source_policy", b"source_policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "exchange", b"exchange", "priority", b"priority", "source_policy", b"source_policy", "symbols", b"symbols"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotesRequest: _TypeAlias = GetQuotesRequest  # noqa: Y015
+
+@_typing.final
+class GetQuotesResponse(_message.Message):
+    """GetQuotesResponse is what is known of each instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of this request, as in the log."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuoteResult]:
+        """One for each symbol, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___QuoteResult] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotesResponse: _TypeAlias = GetQuotesResponse  # noqa: Y015
+
+@_typing.final
+class QuoteResult(_message.Message):
+    """QuoteResult is what is known of one instrument, or why nothing is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    TRADE_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    LIVE_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    FEED_DELAY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    PREVIOUS_CLOSE_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The symbol as the request spelled it."""
+    provider: _builtins.str
+    """Id of the vendor."""
+    live: _builtins.bool
+    """Whether it comes from the live stream; else a vendor was asked."""
+    currency: _builtins.str
+    """The unit of the prices; empty if the vendor does not say."""
+    previous_close: _builtins.float
+    """The last price of the session before; absent if the vendor does not say."""
+    @_builtins.property
+    def quote(self) -> _stream_pb2.Quote:
+        """Best bid and ask; absent if the vendor gives none. Its sequence is 0 unless it
+        comes from the live stream.
+        """
+
+    @_builtins.property
+    def trade(self) -> _stream_pb2.Trade:
+        """The last trade; absent if the vendor gives none."""
+
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """When it arrived here."""
+
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """How long ago the later of quote and trade was, by the vendor's clock."""
+
+    @_builtins.property
+    def feed_delay(self) -> _duration_pb2.Duration:
+        """How late the vendor's data are by its own word; absent if it does not say."""
+
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_provenance_pb2.Attempt]:
+        """What was tried, in order; empty if it comes from the live stream."""
+
+    @_builtins.property
+    def failure(self) -> Global___Failure:
+        """Why there is neither quote nor trade."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        quote: _stream_pb2.Quote | None = ...,
+        trade: _stream_pb2.Trade | None = ...,
+        provider: _builtins.str = ...,
+        live: _builtins.bool = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+        age: _duration_pb2.Duration | None = ...,
+        feed_delay: _duration_pb2.Duration | None = ...,
+        currency: _builtins.str = ...,
+        previous_close: _builtins.float | None = ...,
+        attempts: _abc.Iterable[_provenance_pb2.Attempt] | None = ...,
+        failure: Global___Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_close", b"_previous_close", "age", b"age", "failure", b"failure", "feed_delay", b"feed_delay", "previous_close", b"previous_close", "quote", b"quote", "received_at", b"received_at", "trade", b"trade"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_close", b"_previous_close", "age", b"age", "attempts", b"attempts", "currency", b"currency", "failure", b"failure", "feed_delay", b"feed_delay", "live", b"live", "previous_close", b"previous_close", "provider", b"provider", "quote", b"quote", "received_at", b"received_at", "symbol", b"symbol", "trade", b"trade"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__previous_close: _TypeAlias = _typing.Literal["previous_close"]  # noqa: Y015
+    _WhichOneofArgType__previous_close: _TypeAlias = _typing.Literal["_previous_close", b"_previous_close"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_close) -> _WhichOneofReturnType__previous_close | None: ...
+
+Global___QuoteResult: _TypeAlias = QuoteResult  # noqa: Y015
+
+@_typing.final
+class StreamQuotesRequest(_message.Message):
+    """StreamQuotesRequest asks for live data of many instruments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOLS_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    SOURCE_POLICY_FIELD_NUMBER: _builtins.int
+    SLOW_CONSUMER_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_DELAY_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    ASSET_CLASS_FIELD_NUMBER: _builtins.int
+    EXCHANGE_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    slow_consumer: _stream_pb2.SlowConsumer.ValueType
+    """What happens if the caller reads slower than data come; unspecified = conflate."""
+    resume_token: _builtins.bytes
+    """The token of the last message of an earlier stream with the same symbols and
+    kinds: this one goes on after that message. What is no longer known is declared by
+    events KIND_GAP. Empty = begin now.
+    """
+    interval: _bar_pb2.Interval.ValueType
+    """Length of a bar, at most 1 hour; unspecified = 1 minute."""
+    asset_class: Global___AssetClass.ValueType
+    """See FetchRequest.asset_class; it applies to every symbol."""
+    exchange: _builtins.str
+    """See FetchRequest.exchange; it applies to every symbol."""
+    session: Global___Session.ValueType
+    """Which trades count for bars; unspecified = those of extended hours as well."""
+    @_builtins.property
+    def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The instruments, at most 1,000; one named twice is served once. Required."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_stream_pb2.TickKind.ValueType]:
+        """The kinds of data; empty = trades."""
+
+    @_builtins.property
+    def source_policy(self) -> _source_policy_pb2.SourcePolicy:
+        """Which vendors may serve, in MODE_ANY, _ORDERED or _PINNED; empty = any."""
+
+    @_builtins.property
+    def max_batch_delay(self) -> _duration_pb2.Duration:
+        """How long items may be held back so that more of them share a message; unset = 5
+        ms, at most 1 s.
+        """
+
+    @_builtins.property
+    def heartbeat_interval(self) -> _duration_pb2.Duration:
+        """How often an event KIND_HEARTBEAT comes; unset = 5 s, at least 100 ms, at most 60 s."""
+
+    @_builtins.property
+    def start(self) -> _timestamp_pb2.Timestamp:
+        """For bars: begin with history from this open time on, inclusive. Unset = the bar
+        that is forming now.
+        """
+
+    def __init__(
+        self,
+        *,
+        symbols: _abc.Iterable[_builtins.str] | None = ...,
+        kinds: _abc.Iterable[_stream_pb2.TickKind.ValueType] | None = ...,
+        source_policy: _source_policy_pb2.SourcePolicy | None = ...,
+        slow_consumer: _stream_pb2.SlowConsumer.ValueType = ...,
+        max_batch_delay: _duration_pb2.Duration | None = ...,
+        heartbeat_interval: _duration_pb2.Duration | None = ...,
+        resume_token: _builtins.bytes = ...,
+        start: _timestamp_pb2.Timestamp | None = ...,
+        interval: _bar_pb2.Interval.ValueType = ...,
+        asset_class: Global___AssetClass.ValueType = ...,
+        exchange: _builtins.str = ...,
+        session: Global___Session.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "max_batch_delay", b"max_batch_delay", "source_policy", b"source_policy", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "exchange", b"exchange", "heartbeat_interval", b"heartbeat_interval", "interval", b"interval", "kinds", b"kinds", "max_batch_delay", b"max_batch_delay", "resume_token", b"resume_token", "session", b"session", "slow_consumer", b"slow_consumer", "source_policy", b"source_policy", "start", b"start", "symbols", b"symbols"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamQuotesRequest: _TypeAlias = StreamQuotesRequest  # noqa: Y015
+
+@_typing.final
+class StreamQuotesResponse(_message.Message):
+    """StreamQuotesResponse is some of the stream. Events stand before the data of the same
+    message; what happened after them is told by a later message.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTES_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.bytes
+    """Where to go on if the stream breaks after this message."""
+    @_builtins.property
+    def quotes(self) -> _containers.RepeatedCompositeFieldContainer[_stream_pb2.Quote]:
+        """Quotes, ascending by sequence within a symbol."""
+
+    @_builtins.property
+    def trades(self) -> _containers.RepeatedCompositeFieldContainer[_stream_pb2.Trade]:
+        """Trades, ascending by sequence within a symbol."""
+
+    @_builtins.property
+    def bars(self) -> _containers.RepeatedCompositeFieldContainer[_stream_pb2.LiveBar]:
+        """Bars, ascending by sequence within a symbol."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_stream_pb2.StreamEvent]:
+        """What happened."""
+
+    def __init__(
+        self,
+        *,
+        quotes: _abc.Iterable[_stream_pb2.Quote] | None = ...,
+        trades: _abc.Iterable[_stream_pb2.Trade] | None = ...,
+        bars: _abc.Iterable[_stream_pb2.LiveBar] | None = ...,
+        events: _abc.Iterable[_stream_pb2.StreamEvent] | None = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "events", b"events", "quotes", b"quotes", "resume_token", b"resume_token", "trades", b"trades"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamQuotesResponse: _TypeAlias = StreamQuotesResponse  # noqa: Y015

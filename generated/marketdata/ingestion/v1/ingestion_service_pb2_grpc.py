@@ -46,6 +46,16 @@ class IngestionServiceStub:
                 request_serializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.FetchBatchRequest.SerializeToString,
                 response_deserializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.FetchBatchResponse.FromString,
                 _registered_method=True)
+        self.GetQuotes = channel.unary_unary(
+                '/marketdata.ingestion.v1.IngestionService/GetQuotes',
+                request_serializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.GetQuotesRequest.SerializeToString,
+                response_deserializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.GetQuotesResponse.FromString,
+                _registered_method=True)
+        self.StreamQuotes = channel.unary_stream(
+                '/marketdata.ingestion.v1.IngestionService/StreamQuotes',
+                request_serializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamQuotesRequest.SerializeToString,
+                response_deserializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamQuotesResponse.FromString,
+                _registered_method=True)
 
 
 class IngestionServiceServicer:
@@ -72,6 +82,23 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQuotes(self, request, context):
+        """GetQuotes answers with the latest quote and trade of many instruments: from the
+        live stream where somebody is subscribed, else from the vendors' quote endpoints.
+        The failure of one symbol is that symbol's result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamQuotes(self, request, context):
+        """StreamQuotes answers with live data until the caller leaves. Whatever is not
+        perfect about them is said in its place by an event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +111,16 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.FetchBatch,
                     request_deserializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.FetchBatchRequest.FromString,
                     response_serializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.FetchBatchResponse.SerializeToString,
+            ),
+            'GetQuotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuotes,
+                    request_deserializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.GetQuotesRequest.FromString,
+                    response_serializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.GetQuotesResponse.SerializeToString,
+            ),
+            'StreamQuotes': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamQuotes,
+                    request_deserializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamQuotesRequest.FromString,
+                    response_serializer=marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamQuotesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,6 +179,60 @@ class IngestionService:
             '/marketdata.ingestion.v1.IngestionService/FetchBatch',
             marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.FetchBatchRequest.SerializeToString,
             marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.FetchBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketdata.ingestion.v1.IngestionService/GetQuotes',
+            marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.GetQuotesRequest.SerializeToString,
+            marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.GetQuotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamQuotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/marketdata.ingestion.v1.IngestionService/StreamQuotes',
+            marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamQuotesRequest.SerializeToString,
+            marketdata_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamQuotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

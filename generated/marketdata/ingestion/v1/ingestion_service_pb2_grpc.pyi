@@ -46,6 +46,15 @@ class IngestionServiceStub:
     5,000 bars; the chunks of one symbol come in order. The failure of one symbol
     is that symbol's result and never ends the stream.
     """
+    GetQuotes: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.GetQuotesRequest, _ingestion_service_pb2.GetQuotesResponse]
+    """GetQuotes answers with the latest quote and trade of many instruments: from the
+    live stream where somebody is subscribed, else from the vendors' quote endpoints.
+    The failure of one symbol is that symbol's result.
+    """
+    StreamQuotes: _grpc.UnaryStreamMultiCallable[_ingestion_service_pb2.StreamQuotesRequest, _ingestion_service_pb2.StreamQuotesResponse]
+    """StreamQuotes answers with live data until the caller leaves. Whatever is not
+    perfect about them is said in its place by an event.
+    """
 
 @_typing.type_check_only
 class IngestionServiceAsyncStub(IngestionServiceStub):
@@ -64,6 +73,15 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     long for one message. Results arrive as each is ready, in chunks of at most
     5,000 bars; the chunks of one symbol come in order. The failure of one symbol
     is that symbol's result and never ends the stream.
+    """
+    GetQuotes: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.GetQuotesRequest, _ingestion_service_pb2.GetQuotesResponse]  # type: ignore[assignment]
+    """GetQuotes answers with the latest quote and trade of many instruments: from the
+    live stream where somebody is subscribed, else from the vendors' quote endpoints.
+    The failure of one symbol is that symbol's result.
+    """
+    StreamQuotes: _aio.UnaryStreamMultiCallable[_ingestion_service_pb2.StreamQuotesRequest, _ingestion_service_pb2.StreamQuotesResponse]  # type: ignore[assignment]
+    """StreamQuotes answers with live data until the caller leaves. Whatever is not
+    perfect about them is said in its place by an event.
     """
 
 class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -92,6 +110,27 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         long for one message. Results arrive as each is ready, in chunks of at most
         5,000 bars; the chunks of one symbol come in order. The failure of one symbol
         is that symbol's result and never ends the stream.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQuotes(
+        self,
+        request: _ingestion_service_pb2.GetQuotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_service_pb2.GetQuotesResponse, _abc.Awaitable[_ingestion_service_pb2.GetQuotesResponse]]:
+        """GetQuotes answers with the latest quote and trade of many instruments: from the
+        live stream where somebody is subscribed, else from the vendors' quote endpoints.
+        The failure of one symbol is that symbol's result.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamQuotes(
+        self,
+        request: _ingestion_service_pb2.StreamQuotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ingestion_service_pb2.StreamQuotesResponse], _abc.AsyncIterator[_ingestion_service_pb2.StreamQuotesResponse]]:
+        """StreamQuotes answers with live data until the caller leaves. Whatever is not
+        perfect about them is said in its place by an event.
         """
 
 def add_IngestionServiceServicer_to_server(servicer: IngestionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
