@@ -5,6 +5,7 @@ Everything that can go wrong, as facts.
     ├── CallerError                    the request is at fault
     │   ├── InvalidQueryError          a field is wrong
     │   ├── CallerThrottledError       more at once than the server takes
+    │   ├── SubscriberTooSlowError     a stream is read slower than data come
     │   └── DeadlineExceededError      the caller's time is over
     ├── ProviderError                  one vendor, one call
     │   ├── SymbolUnknownError         the vendor does not know the symbol
@@ -95,6 +96,22 @@ class CallerThrottledError(CallerError):
     def facts(self) -> dict[str, str]:
         """Return the machine-readable particulars."""
         return {"limit": str(self.limit)}
+
+
+class SubscriberTooSlowError(CallerError):
+    """End a stream whose caller chose that rather than to lose anything unsaid."""
+
+    reason = "SUBSCRIBER_TOO_SLOW"
+
+    def __init__(self, message: str, *, pending: int) -> None:
+        super().__init__(message, retry_after_seconds=0.0)
+        self.pending = pending
+        """How many items had not been read."""
+
+    @override
+    def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
+        return {"pending": str(self.pending)}
 
 
 class DeadlineExceededError(CallerError):

@@ -24,6 +24,7 @@ _MOST_VIOLATIONS: Final = 20
 CODES: Final[Mapping[type[errors.IngestionError], grpc.StatusCode]] = {
     errors.InvalidQueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.CallerThrottledError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.SubscriberTooSlowError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.SymbolUnknownError: grpc.StatusCode.NOT_FOUND,
     errors.NoDataUnexplainedError: grpc.StatusCode.UNAVAILABLE,

@@ -52,6 +52,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.quota.ledger import Ledger, Setup
 from ingestion_server.registry.selection import Listing
 from ingestion_server.registry.standing import Standings
@@ -82,6 +83,9 @@ class Shop:
     endpoints: frozenset[str] = frozenset({"BARS", "SPLITS"})
     feed_delay_seconds: float | None = None
     needs_key: bool = False
+    streaming: Streaming | None = None
+    quoting: Quoting | None = None
+    trade_history: TradeHistory | None = None
     secret_parameters: frozenset[str] = frozenset()
 
     @property

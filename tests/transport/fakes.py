@@ -36,6 +36,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 
 NAME = "acme_corp"
 HOST = "api.acme.test"
@@ -85,6 +86,9 @@ class Acme:
     capabilities: Sequence[Capability] = ()
     feed_delay_seconds: float | None = None
     needs_key: bool = True
+    streaming: Streaming | None = None
+    quoting: Quoting | None = None
+    trade_history: TradeHistory | None = None
     secret_parameters: frozenset[str] = frozenset({"key", "crumb"})
 
     def names_unit(self, instrument: Instrument) -> bool:

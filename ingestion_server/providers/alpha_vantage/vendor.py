@@ -19,6 +19,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.providers.alpha_vantage import (
     actions,
     bars,
@@ -53,6 +54,9 @@ class AlphaVantage:
     feed_delay_seconds: Final[float | None] = None
     """Without an ``entitlement`` the vendor does not say."""
     needs_key: Final = True
+    streaming: Streaming | None = None
+    quoting: Quoting | None = None
+    trade_history: TradeHistory | None = None
     secret_parameters: Final = declarations.SECRET_PARAMETERS
 
     def __init__(

@@ -24,6 +24,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.providers.yahoo import (
     actions,
     chart,
@@ -55,6 +56,9 @@ class Yahoo:
     capabilities: Sequence[Capability] = declarations.CAPABILITIES
     feed_delay_seconds: float | None = declarations.FEED_DELAY_SECONDS
     needs_key: bool = False
+    streaming: Streaming | None = None
+    quoting: Quoting | None = None
+    trade_history: TradeHistory | None = None
     secret_parameters: frozenset[str] = frozenset({"crumb"})
 
     def spelling(self, instrument: Instrument) -> str | None:
