@@ -17,6 +17,9 @@ from benchmarks import (
     reserve,
     results,
     start_and_memory,
+    stream_fan_out,
+    stream_latency,
+    stream_memory,
     waiters,
 )
 
@@ -27,6 +30,9 @@ BENCHMARKS: Final[dict[str, Callable[[], results.Results]]] = {
     "quota_use": quota_use.measured,
     "fetch_hot": fetch_hot.measured,
     "fetch_cold": fetch_cold.measured,
+    "stream_fan_out": stream_fan_out.measured,
+    "stream_latency": stream_latency.measured,
+    "stream_memory": stream_memory.measured,
     "failover": failover.measured,
     "chaos": chaos.measured,
 }

@@ -16,12 +16,13 @@ from typing import Final
 
 import msgspec
 
-from ingestion_server.app.sections import BudgetSettings, WindowSettings
 from ingestion_server.app.settings import Settings
+from ingestion_server.app.vendor_sections import BudgetSettings, WindowSettings
 from ingestion_server.app.words import quoted
 from ingestion_server.ports.budget import Budget, Scope, Window
 from ingestion_server.ports.provider import Provider
 from ingestion_server.providers.alpha_vantage import AlphaVantage
+from ingestion_server.providers.finnhub import Finnhub
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.faults import Fault, faults
 
@@ -40,7 +41,7 @@ def budget_of(settings: Settings, provider: Provider, plan_name: str) -> Budget:
 
 def problems(settings: Settings, providers: Sequence[Provider] = ()) -> Iterator[str]:
     """Tell what is wrong with the budgets that settings changed; of all, if none."""
-    for provider in providers or (AlphaVantage(), Yahoo()):
+    for provider in providers or (AlphaVantage(), Yahoo(), Finnhub()):
         if provider.name in settings.providers.budgeted():
             chosen = settings.providers.of(provider.name)
             yield from _problems(

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from ingestion_server.app import secrets
 from ingestion_server.app.settings import Settings
 from ingestion_server.providers.alpha_vantage import declarations as alpha_vantage
+from ingestion_server.providers.finnhub import declarations as finnhub
 from ingestion_server.providers.yahoo import declarations as yahoo
 
 SKEW_SECONDS: Final = 5.0
@@ -93,6 +94,7 @@ def keys(settings: Settings, *, simulated: bool) -> Iterator[Finding]:
     for name, default in (
         (alpha_vantage.NAME, alpha_vantage.DEFAULT_PLAN),
         (yahoo.NAME, yahoo.DEFAULT_PLAN),
+        (finnhub.NAME, finnhub.DEFAULT_PLAN),
     ):
         vendor = chosen.of(name)
         place = f"providers.{name}.api_key"
@@ -280,7 +282,7 @@ def calendar(name: str, *, known: bool) -> Finding:
 
 
 def _keyed(name: str, key: str, facts: str) -> Finding:
-    if key == "demo":
+    if (name, key) == (alpha_vantage.NAME, "demo"):
         return Finding(
             name,
             Verdict.WARN,

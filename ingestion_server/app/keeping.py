@@ -129,6 +129,21 @@ def keeps(settings: Settings, mode: Mode) -> bool:
     return not mode.sandbox or settings.state.folder is not None
 
 
+def plan_name(settings: Settings, mode: Mode, name: str) -> str | None:
+    """Return the plan of a vendor's key; None = the one that is usual for it."""
+    plan: str | None = settings.providers.of(name).plan
+    if plan is not None or not mode.simulated:
+        return plan
+    # Simulated keys have the plan that the simulation gives them.
+    match name:
+        case "alpha_vantage":
+            return settings.sandbox.alpha_vantage_plan
+        case "finnhub":
+            return settings.sandbox.finnhub_plan
+        case _:
+            return None
+
+
 def _setup(settings: Settings, mode: Mode, provider: Provider) -> Setup:
     name = provider.name
     key = key_of(settings, name, mode)
@@ -142,19 +157,15 @@ def _plan(settings: Settings, mode: Mode, provider: Provider) -> tuple[str, Budg
     """Return the plan in force; a recording is not metered by anybody."""
     if mode.replay is not None:
         return "recorded", Budget()
-    plan: str | None = settings.providers.of(provider.name).plan
-    if plan is None and mode.simulated and provider.needs_key:
-        # Simulated keys have the plan that the simulation gives them.
-        plan = settings.sandbox.alpha_vantage_plan
-        per = re.fullmatch(r"([0-9]+)per([0-9]+)s", plan)
-        if per is not None:
-            window = Window(name="pace", limit=int(per[1]), seconds=float(per[2]))
-            budget = budget_of(settings, provider, provider.default_plan)
-            if not budget.configured:
-                budget = msgspec.structs.replace(budget, windows=(window,))
-            return plan, budget
-    plan = plan or provider.default_plan
-    return plan, budget_of(settings, provider, plan)
+    plan = plan_name(settings, mode, provider.name) or provider.default_plan
+    per = re.fullmatch(r"([0-9]+)per([0-9]+)s", plan)
+    if per is None:
+        return plan, budget_of(settings, provider, plan)
+    window = Window(name="pace", limit=int(per[1]), seconds=float(per[2]))
+    budget = budget_of(settings, provider, provider.default_plan)
+    if not budget.configured:
+        budget = msgspec.structs.replace(budget, windows=(window,))
+    return plan, budget
 
 
 def _most_under_way(settings: Settings, providers: Sequence[Provider]) -> int:

@@ -26,6 +26,7 @@ from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
 from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
+from ingestion_server.service.quoting import QuoteDesk
 from ingestion_server.service.server import GrpcServer, bound_server
 from ingestion_server.telemetry.breaker_log import BreakerLog
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
@@ -64,7 +65,9 @@ async def served(
     ``announce`` is told the addresses once calls are answered.
     """
     stage = Stage.STARTING
-    door = Door(settings.grpc.max_concurrent_calls)
+    door = Door(
+        settings.grpc.max_concurrent_calls, most_streams=settings.grpc.max_streams
+    )
     hooks: list[OnCall] = [CallLog()]
     alerts, moves = AlertCounter(), MoveCounter()
     lag, errors = LoopLag(), TaskErrors()
@@ -96,6 +99,7 @@ async def served(
             door,
             symbols_at_once=settings.grpc.symbols_at_once,
             replies=house.replies,
+            quotes=QuoteDesk(house.quoter, door, house.clock),
         )
         quotas = QuotaServicer(house.ledger, door, house.clock)
         _refuse_taken(settings.grpc.address)

@@ -12,8 +12,8 @@ from typing import Final
 from pydantic import BaseModel, SecretStr
 
 from ingestion_server.app import schema
-from ingestion_server.app.sections import WindowSettings
 from ingestion_server.app.settings import FIELDS, Settings
+from ingestion_server.app.vendor_sections import WindowSettings
 
 MASK: Final = "********"
 """What stands for a secret, however long it is."""

@@ -17,7 +17,8 @@ CUSTOMARY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "providers.alpha_vantage.api_key": (
             "ALPHAVANTAGE_API_KEY",
             "ALPHA_VANTAGE_API_KEY",
-        )
+        ),
+        "providers.finnhub.api_key": ("FINNHUB_API_KEY",),
     }
 )
 """What other programs call the variables; ours wins over them."""

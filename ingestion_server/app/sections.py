@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingestion_server.app import folders
 from ingestion_server.app.words import (
     Address,
-    AsJson,
     AsText,
     Count,
     Expected,
-    Header,
-    Key,
-    Length,
     Place,
     Seconds,
-    Separated,
-    Text,
-    Unique,
     Unset,
-    Usd,
-    Whole,
 )
-from ingestion_server.ports.budget import Counts, Period, Scope, WindowKind
 
-VendorId = Literal["alpha_vantage", "yahoo"]
-AlphaVantagePlan = Literal["free", "75", "150", "300", "600", "1200"]
+_CHOSEN = r"[1-9][0-9]{0,4}per[1-9][0-9]{0,4}s"
+_CHOSEN_WORDS = "or CALLSperSECONDSs such as 60per5s, both from 1 to 99999"
+Lasting = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a number ≥ 0")]
+"""A length of time that may be nothing."""
 SandboxPlan = Annotated[
     str,
     AsText,
-    Field(pattern=r"^(?:free|75|150|300|600|1200|[1-9][0-9]{0,4}per[1-9][0-9]{0,4}s)$"),
-    Expected(
-        "one of free, 75, 150, 300, 600, 1200, or CALLSperSECONDSs such as 60per5s, "
-        "both from 1 to 99999"
-    ),
+    Field(pattern=rf"^(?:free|75|150|300|600|1200|{_CHOSEN})$"),
+    Expected(f"one of free, 75, 150, 300, 600, 1200, {_CHOSEN_WORDS}"),
 ]
 """As the sandbox has it; asking that would load all of it at every start."""
-IntradayLabel = Literal["start", "end"]
-
-_BY_PLAN = Unset("as the plan says")
-_AS_FOR_ALL = Unset("as for all vendors")
-Rank = Annotated[
-    Annotated[int, Field(ge=0, le=1000)] | None,
-    Expected("an integer from 0 to 1000"),
-    Unset("by the order"),
+SandboxFinnhubPlan = Annotated[
+    str,
+    Field(pattern=rf"^(?:free|premium|{_CHOSEN})$"),
+    Expected(f"one of free, premium, {_CHOSEN_WORDS}"),
 ]
+"""As the sandbox has it."""
+IntradayLabel = Literal["start", "end"]
 
 
 class Section(BaseModel):
@@ -71,6 +57,10 @@ class GrpcSettings(Section):
     """Let other machines in without TLS, for example behind a proxy that has it."""
     max_concurrent_calls: Count = 256
     """Calls inside at a time; more are refused at once rather than queued."""
+    max_streams: Annotated[
+        int, Field(ge=1, le=10_000), Expected("an integer from 1 to 10000")
+    ] = 2_048
+    """Streams of live data at a time, apart from calls; more are refused at once."""
     symbols_at_once: Count = 8
     """Symbols of one ``FetchBatch`` under way at a time, so that none takes all."""
     drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
@@ -165,10 +155,12 @@ class CacheSettings(Section):
     """The most of answers as they are sent, beside the bars."""
     file_bytes: Count = 4 * 1024 * 1024 * 1024
     """The most in the file in the state folder that survives a restart."""
-    forming_seconds: Length = 5.0
+    forming_seconds: Lasting = 5.0
     """How long a bar that can still change is as good as asking; 0 = never."""
-    absent_seconds: Length = 60.0
+    absent_seconds: Lasting = 60.0
     """How long an unknown symbol, or a bar that a vendor lacks, is not asked again."""
+    quote_seconds: Lasting = 1.0
+    """How long a vendor's latest quote is as good as asking again; 0 = never."""
 
 
 class HedgeSettings(Section):
@@ -195,68 +187,6 @@ class QuotaSettings(Section):
     """Share of each window that batch calls can never take."""
 
 
-class WindowSettings(Section):
-    """
-    Allow so much per stretch of time; fields mean what they mean in a declared window.
-
-    Only types are checked here: what makes no sense is found in the whole budget.
-    """
-
-    name: Text
-    limit: Whole
-    kind: WindowKind = WindowKind.ROLLING
-    seconds: Length = 0.0
-    period: Period | None = None
-    reset_zone: Text = "UTC"
-    counts: Counts = Counts.CALLS
-    scope: Scope | None = None
-    """None = the key, or the address if the vendor has no key."""
-    margin_seconds: Length | None = None
-    limit_header: Header = ""
-    remaining_header: Header = ""
-    reset_header: Header = ""
-
-
-class BudgetSettings(Section):
-    """Replace parts of what the chosen plan declares."""
-
-    windows: Annotated[
-        tuple[WindowSettings, ...] | None,
-        AsJson(),
-        Expected("a list of tables, one for each window"),
-        _BY_PLAN,
-    ] = None
-    """What may leave; an empty list = no limit. In a variable, JSON."""
-    weights: Annotated[
-        Mapping[str, Whole] | None,
-        AsJson(),
-        Expected("a table of units by endpoint"),
-        _BY_PLAN,
-    ] = None
-    """Units of a call by its endpoint; 1 where nothing is said. In a variable, JSON."""
-    price_per_unit_usd: Annotated[Usd | None, _BY_PLAN] = None
-    """Price of a unit beyond the allowance."""
-    allowance_units: Annotated[int | None, Expected("an integer ≥ 0"), _BY_PLAN] = None
-    """Units of a calendar month (UTC) that the flat price pays for."""
-    monthly_price_usd: Annotated[Usd | None, _BY_PLAN] = None
-    """The flat price."""
-    used_header: Annotated[
-        Header | None, Expected("the name of a header"), _BY_PLAN
-    ] = None
-    """Response header that tells how many units a call cost."""
-
-
-class VendorBreakerSettings(Section):
-    """Let one vendor rest sooner or longer than the others."""
-
-    failures: Annotated[Count | None, _AS_FOR_ALL] = None
-    """How many questions in a row, for one kind of data, open its breaker."""
-    rest_seconds: Annotated[Seconds | None, _AS_FOR_ALL] = None
-    """How long it stays open until one probe is let through; doubled if that fails."""
-    longest_rest_seconds: Annotated[Seconds | None, _AS_FOR_ALL] = None
-    """What doubling leads to; a longer first rest stays as it is."""
-
-
 class RegistrySettings(Section):
     """Choose among vendors that could all answer."""
 
@@ -273,94 +203,6 @@ class RegistrySettings(Section):
     It is asked for a few bars of what was asked last, but only if that costs nothing
     and half of its quota is left, of 1,000 calls a day at least.
     """
-
-
-class AlphaVantageSettings(Section):
-    """Set up Alpha Vantage."""
-
-    enabled: bool = True
-    """Whether it may be asked; without a key it is not."""
-    api_key: Key = SecretStr("")
-    """The key; also read from ALPHAVANTAGE_API_KEY, and from files (``…_FILE``)."""
-    plan: Annotated[AlphaVantagePlan | None, AsText, Unset("free")] = None
-    """
-    What the key was bought for: ``free``, or calls a minute.
-
-    By default it is ``free``; with the sandbox, what that is set to.
-    """
-    intraday_label: IntradayLabel = "start"
-    """Which end of a bar its stamp names, where a page does not show it."""
-    datatype: Literal["json", "csv"] = "json"
-    """How it is asked to spell bars; both are read, whichever comes."""
-    budget: BudgetSettings = BudgetSettings()
-    """What it allows and costs, if that is not what the plan declares."""
-    breaker: VendorBreakerSettings = VendorBreakerSettings()
-    """When it rests, if that is not as for all vendors."""
-    priority: Rank = None
-    """Its place: smaller is asked first, equals share the load."""
-
-
-class YahooSettings(Section):
-    """Set up Yahoo."""
-
-    enabled: bool = True
-    """Whether it may be asked."""
-    plan: Annotated[Literal["unofficial", "unmetered"] | None, Unset("unofficial")] = (
-        None
-    )
-    """
-    ``unofficial`` = 2 calls a second; ``unmetered`` is for licensed gateways.
-
-    By default it is ``unofficial``.
-    """
-    budget: BudgetSettings = BudgetSettings()
-    """What it allows and costs, if that is not what the plan declares."""
-    breaker: VendorBreakerSettings = VendorBreakerSettings()
-    """When it rests, if that is not as for all vendors."""
-    priority: Rank = None
-    """Its place: smaller is asked first, equals share the load."""
-
-
-class ProvidersSettings(Section):
-    """Choose vendors."""
-
-    order: Annotated[
-        tuple[VendorId, ...],
-        Separated,
-        Unique,
-        Expected("vendors (alpha_vantage, yahoo), each at most once"),
-    ] = ("alpha_vantage", "yahoo")
-    """
-    Who is asked first; those not named come last.
-
-    Outside of the US, vendors that name the unit of their prices come before others.
-    """
-    alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
-    """Alpha Vantage: official, needs a key."""
-    yahoo: YahooSettings = YahooSettings()
-    """Yahoo: unofficial, needs none."""
-
-    def of(self, name: str) -> AlphaVantageSettings | YahooSettings:
-        """Return a vendor's settings."""
-        match name:
-            case "alpha_vantage":
-                return self.alpha_vantage
-            case "yahoo":
-                return self.yahoo
-            case _:
-                raise KeyError(name)
-
-    def budgeted(self) -> tuple[VendorId, ...]:
-        """Name the vendors of whose budgets something was set."""
-        vendors: tuple[VendorId, ...] = get_args(VendorId)
-        return tuple(v for v in vendors if self.of(v).budget != BudgetSettings())
-
-    def key_of(self, name: str) -> str:
-        """Return a vendor's key in the clear; empty if there is none."""
-        vendor = self.of(name)
-        if isinstance(vendor, AlphaVantageSettings):
-            return vendor.api_key.get_secret_value()
-        return ""
 
 
 class LogSettings(Section):
@@ -385,3 +227,17 @@ class SandboxSettings(Section):
     """Which end of an intraday bar its stamp names; the vendor used both."""
     yahoo_per_second: Count = 5
     """Requests that one client address may make in any second."""
+    finnhub_plan: SandboxFinnhubPlan = "premium"
+    """Plan of a Finnhub key whose ending names none; ``free`` has no bars."""
+    trades_per_second: Annotated[
+        float,
+        Field(ge=0.01, le=1000, allow_inf_nan=False),
+        Expected("a number from 0.01 to 1000"),
+    ] = 2.0
+    """How often each instrument trades on average, for streams and past trades."""
+    finnhub_ping_seconds: Annotated[
+        float,
+        Field(gt=0, allow_inf_nan=False),
+        Expected("a number of seconds above 0"),
+    ] = 60.0
+    """Silence of a stream of Finnhub's that ends with a ping as text."""

@@ -33,7 +33,6 @@ from ingestion_server.app.sections import (
     HedgeSettings,
     HttpSettings,
     LogSettings,
-    ProvidersSettings,
     QuotaSettings,
     RegistrySettings,
     RetrySettings,
@@ -42,6 +41,7 @@ from ingestion_server.app.sections import (
     TransportSettings,
 )
 from ingestion_server.app.sources import CONFIG_VARIABLE, Found, Sources
+from ingestion_server.app.vendor_sections import ProvidersSettings
 from ingestion_server.app.words import is_loopback, quoted
 
 DEFAULT: Final = "default"

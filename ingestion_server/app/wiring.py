@@ -21,8 +21,15 @@ from ingestion_server.app import order, secrets
 from ingestion_server.app.caching import remembering, replies_of, report_of
 from ingestion_server.app.clock import SystemClock
 from ingestion_server.app.folders import user_cache_folder
-from ingestion_server.app.keeping import kept, members, opened_ledger, overrides_of
+from ingestion_server.app.keeping import (
+    kept,
+    members,
+    opened_ledger,
+    overrides_of,
+    plan_name,
+)
 from ingestion_server.app.mode import Mode, key_of
+from ingestion_server.app.quoting import quoting
 from ingestion_server.app.settings import Settings
 from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.cache.replies import EncodedReplies
@@ -38,6 +45,7 @@ from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.flights import Flights
 from ingestion_server.ingest.hedging import Hedges
 from ingestion_server.ingest.probing import Prober
+from ingestion_server.ingest.quoting import Quoter
 from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ingest.roster import Roster
 from ingestion_server.ingest.shelf import ActionsCache, ActionsShelf
@@ -59,6 +67,7 @@ from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import OnAlert
 from ingestion_server.ports.routing import OnBreaker
 from ingestion_server.providers.alpha_vantage import AlphaVantage
+from ingestion_server.providers.finnhub import Finnhub
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.ledger import Ledger
 from ingestion_server.registry.standing import Standings
@@ -70,6 +79,7 @@ class Joined(msgspec.Struct, frozen=True):
     """Hold what the doors need."""
 
     fetcher: Fetcher
+    quoter: Quoter
     calendars: ComputedCalendars
     ledger: Ledger
     breakers: Breakers
@@ -103,7 +113,7 @@ async def joined(
 
     """
     clock = clock or SystemClock()
-    providers = _providers(settings)
+    providers = _providers(settings, mode)
     async with AsyncExitStack() as stack:
         # First, and so closed last: whatever still calls a vendor writes into it.
         ledger = await asyncio.to_thread(
@@ -147,11 +157,12 @@ async def joined(
             breakers,
         )
         vendors = workshop.vendors(providers)
+        draw = _draws(settings)
         ranking = Ranking(
             order.listing(settings, providers, vendors),
             standings,
             clock,
-            random=_draws(settings),
+            random=draw,
         )
         active = dict(vendors)
         roster = Roster(
@@ -186,6 +197,17 @@ async def joined(
             transport=recordings,
             clock=clock,
         )
+        quoter = await stack.enter_async_context(
+            quoting(
+                settings,
+                mode,
+                vendors=active,
+                ranking=ranking,
+                standings=standings,
+                clock=clock,
+                random=draw,
+            )
+        )
         prober = Prober(
             active,
             standings,
@@ -198,6 +220,7 @@ async def joined(
         replies = replies_of(settings, memory, fetcher, clock)
         yield Joined(
             fetcher=fetcher,
+            quoter=quoter,
             calendars=calendars,
             ledger=ledger,
             breakers=breakers,
@@ -219,11 +242,12 @@ async def joined(
         )
 
 
-def _providers(settings: Settings) -> Sequence[Provider]:
+def _providers(settings: Settings, mode: Mode) -> Sequence[Provider]:
     chosen = settings.providers.alpha_vantage
     return (
         AlphaVantage(intraday_label=chosen.intraday_label, datatype=chosen.datatype),
         Yahoo(),
+        Finnhub(plan=plan_name(settings, mode, "finnhub")),
     )
 
 
@@ -259,9 +283,10 @@ async def _transport(
     )
     from ingestion_server.transport.redaction import Redactor  # noqa: PLC0415
 
-    key = key_of(settings, "alpha_vantage", mode)
+    keyed = [provider.name for provider in providers if provider.needs_key]
+    keys = {key_of(settings, name, mode) for name in keyed} - {""}
     redactor = Redactor(
-        lambda: (key,) if key else (),
+        lambda: keys,
         frozenset().union(*(provider.secret_parameters for provider in providers)),
     )
     limits = settings.transport

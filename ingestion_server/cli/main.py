@@ -17,8 +17,10 @@ from ingestion_server.cli import (
     fetch,
     providers,
     quota,
+    quote,
     sandbox,
     serve,
+    stream,
 )
 
 INTERRUPTED = 128 + 2
@@ -35,6 +37,8 @@ app = typer.Typer(
 # One line per command, in the order of the help.
 app.command("serve")(serve.serve)
 app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
+app.command("quote", epilog=exits.EPILOG)(quote.quote)
+app.command("stream", epilog=exits.EPILOG)(stream.stream)
 app.command("quota", epilog=exits.EPILOG)(quota.quota)
 app.command("providers", epilog=exits.EPILOG)(providers.providers)
 app.command("explain", epilog=exits.EPILOG)(explain.explain)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def sandbox(
+def sandbox(  # noqa: PLR0913 - one for each option
     *,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 = any free.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -24,6 +24,16 @@ def sandbox(
     yahoo_per_second: Annotated[
         int, typer.Option(min=1, help="Requests a client may make in any second.")
     ] = 5,
+    finnhub_plan: Annotated[
+        str,
+        typer.Option(
+            help="Plan of keys whose ending names none: free, premium, 60per5s."
+        ),
+    ] = "premium",
+    trades_per_second: Annotated[
+        float,
+        typer.Option(min=0.01, max=1000, help="How often each instrument trades."),
+    ] = 2.0,
 ) -> None:
     """
     Simulate the vendors over HTTP, with their real formats, limits and faults.
@@ -42,6 +52,8 @@ def sandbox(
             "alpha_vantage_plan": alpha_vantage_plan,
             "free_full": free_full,
             "yahoo_per_second": yahoo_per_second,
+            "finnhub_plan": finnhub_plan,
+            "trades_per_second": trades_per_second,
         },
         host,
         port,

@@ -163,7 +163,7 @@ async def _pictures(
                 live.refresh()
 
         def away(error: IngestionClientError) -> None:
-            show.note = f"{_absence(error)}; waiting for {client.target}"
+            show.note = f"{absence(error)}; waiting for {client.target}"
             changed()
 
         with live or nullcontext():
@@ -174,7 +174,7 @@ async def _lines(board: Board[_Changes], client: Client, aside: Console) -> NoRe
     """Write a line per message."""
 
     def away(error: IngestionClientError) -> None:
-        aside.print(f"{_absence(error)}; waiting for {client.target}", soft_wrap=True)
+        aside.print(f"{absence(error)}; waiting for {client.target}", soft_wrap=True)
 
     async def write() -> None:
         async with aclosing(board.stream(client)) as stream:
@@ -208,7 +208,8 @@ async def _persist(
             break
 
 
-def _absence(error: IngestionClientError) -> str:
+def absence(error: IngestionClientError) -> str:
+    """Tell in a few words what keeps the server from telling more."""
     match error:
         case ServerStoppingError():
             return "the server is stopping"

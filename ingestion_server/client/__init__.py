@@ -43,6 +43,7 @@ from ingestion_server.client.errors import (
     ServerStoppingError,
     ServerUnreachableError,
     StateUnavailableError,
+    SubscriberTooSlowError,
     SymbolUnknownError,
     UnexpectedStatusError,
 )
@@ -77,7 +78,19 @@ from ingestion_server.client.quotas import (
     QuotaWindow,
     WindowForecast,
 )
+from ingestion_server.client.quotes_request import QuotesOptions
+from ingestion_server.client.quotes_snapshot import QuoteSnapshot, QuoteSnapshots
 from ingestion_server.client.request import Query
+from ingestion_server.client.stream_course import StreamMessage
+from ingestion_server.client.stream_items import (
+    LiveBar,
+    Quote,
+    StreamEvent,
+    StreamItem,
+    Trade,
+)
+from ingestion_server.client.stream_request import StreamOptions
+from ingestion_server.client.streaming import Stream, SyncStream
 from ingestion_server.client.vocabulary import BarState, Completeness
 
 __all__ = [
@@ -107,6 +120,7 @@ __all__ = [
     "InvalidQueryError",
     "LedgerUnavailableError",
     "LimitError",
+    "LiveBar",
     "MalformedPayloadError",
     "MissingInterval",
     "NoDataError",
@@ -133,6 +147,10 @@ __all__ = [
     "QuotaSpend",
     "QuotaWindow",
     "Quotas",
+    "Quote",
+    "QuoteSnapshot",
+    "QuoteSnapshots",
+    "QuotesOptions",
     "Route",
     "RouteCandidate",
     "ScoreFactor",
@@ -141,8 +159,16 @@ __all__ = [
     "ServerUnreachableError",
     "Source",
     "StateUnavailableError",
+    "Stream",
+    "StreamEvent",
+    "StreamItem",
+    "StreamMessage",
+    "StreamOptions",
+    "SubscriberTooSlowError",
     "SymbolUnknownError",
     "SyncClient",
+    "SyncStream",
+    "Trade",
     "UnexpectedStatusError",
     "WindowForecast",
 ]

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2_grpc,
     provider_service_pb2,
     provider_service_pb2_grpc,
     quota_service_pb2_grpc,
 )
-from typing_extensions import override
 
-from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
 from ingestion_server.client.benchmarks import Benchmark, benchmark_from
-from ingestion_server.client.channel import async_channel, usual_credentials
+from ingestion_server.client.connection import AsyncConnection
 from ingestion_server.client.provider_request import (
     BenchmarkOptions,
     benchmark_request,
@@ -53,6 +47,8 @@ from ingestion_server.client.quotas import (
     forecast_from,
     quotas_from,
 )
+from ingestion_server.client.quotes_request import QuotesOptions, quotes_request
+from ingestion_server.client.quotes_snapshot import QuoteSnapshots, quotes_from
 from ingestion_server.client.request import (
     Query,
     batch_request,
@@ -60,9 +56,12 @@ from ingestion_server.client.request import (
     takes_query,
 )
 from ingestion_server.client.status import failures_of
+from ingestion_server.client.stream_course import Course, OnInterruption
+from ingestion_server.client.stream_request import StreamOptions, stream_request
+from ingestion_server.client.streaming import Stream
 
 
-class Client:
+class Client(AsyncConnection):
     """
     Ask a server for bars, with asyncio.
 
@@ -72,46 +71,6 @@ class Client:
 
     The connection opens with the first call and belongs to its event loop.
     """
-
-    def __init__(
-        self,
-        target: str = "127.0.0.1:50051",
-        *,
-        timeout_seconds: float = 30.0,
-        secure: bool = False,
-        credentials: grpc.ChannelCredentials | None = None,
-    ) -> None:
-        """
-        Name the server, without connecting yet.
-
-        `timeout_seconds` bounds each call that names no time of its own. `secure`
-        means TLS with the public certificate authorities, `credentials` names others.
-        """
-        self.target = target
-        self._timeout = timeout_seconds
-        self._credentials = usual_credentials(credentials, secure=secure)
-        self._channel: grpc.aio.Channel | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    @override
-    def __repr__(self) -> str:
-        return f"<Client of {self.target}>"
-
-    async def close(self) -> None:
-        """Close the connection and end its calls; another call opens a new one."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
 
     @takes_query
     async def fetch(
@@ -168,6 +127,71 @@ class Client:
             call.cancel()
         for item in batch.unfinished():
             yield item
+
+    async def quotes(
+        self,
+        *symbols: str | Sequence[str],
+        timeout_seconds: float | None = None,
+        **options: Unpack[QuotesOptions],
+    ) -> QuoteSnapshots:
+        """
+        Tell the latest price, bid and ask of some instruments.
+
+        The failure of one symbol is that entry's `error`.
+
+        Args:
+            symbols: texts, or sequences of them; at most 500.
+            timeout_seconds: bounds the call, retries included; None = the client's.
+            options: see `QuotesOptions`; without any, from any vendor.
+
+        Raises:
+            IngestionClientError: one subclass per reason, see `client.errors`.
+            ValueError: an option is none of those that exist (InvalidOptionError).
+
+        """
+        request = quotes_request(symbols, **options)
+        stub = ingestion_service_pb2_grpc.IngestionServiceStub(self._connected())
+        with failures_of(self.target):
+            answer = await stub.GetQuotes(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return quotes_from(answer)
+
+    def stream(
+        self,
+        *symbols: str | Sequence[str],
+        heartbeats: bool = False,
+        on_interruption: OnInterruption | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Stream:
+        """
+        Hear trades, quotes or bars as they happen, until you leave.
+
+            async with client.stream("AAPL", "TSLA") as stream:
+                async for item in stream:
+                    ...
+
+        Items are `Trade`, `Quote`, `LiveBar`, and `StreamEvent`, which says what is not
+        perfect about them. The stream outlasts lost connections and restarts of the
+        server; see `Stream`. It ends when it or the client is closed.
+
+        Args:
+            symbols: texts, or sequences of them.
+            heartbeats: whether to yield the events that say that the stream lives.
+            on_interruption: is called when a connection is lost, with the reason.
+            options: see `StreamOptions`; without any, all trades.
+
+        Raises:
+            ValueError: an option is none of those that exist (InvalidOptionError).
+
+        """
+        course = Course(
+            stream_request(symbols, **options),
+            self.target,
+            heartbeats=heartbeats,
+            on_interruption=on_interruption,
+        )
+        return Stream(course, self._connected())
 
     async def quotas(
         self,
@@ -375,34 +399,3 @@ class Client:
         with failures_of(self.target):
             answer = await stub.BenchmarkProviders(request, timeout=timeout_seconds)
         return benchmark_from(answer)
-
-    async def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
-        """
-        Wait until the server is up and healthy.
-
-        Raises:
-            ServerUnreachableError: it is not within the time.
-
-        """
-        stub = health_pb2_grpc.HealthStub(self._connected())
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            call = stub.Watch(  # type: ignore[attr-defined] # not in its stubs
-                health_pb2.HealthCheckRequest(),
-                timeout=max(0.0, deadline - time.monotonic()),
-                wait_for_ready=True,
-            )
-            try:
-                async for reply in call:
-                    if reply.status == health_pb2.HealthCheckResponse.SERVING:
-                        return
-            except grpc.RpcError as e:
-                health.check(e, self.target, timeout_seconds)
-            finally:
-                call.cancel()
-
-    def _connected(self) -> grpc.aio.Channel:
-        """Open the channel, which needs the running event loop, when it is needed."""
-        if self._channel is None:
-            self._channel = async_channel(self.target, self._credentials)
-        return self._channel

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
-    ingestion_service_pb2_grpc,
     provider_service_pb2,
-    provider_service_pb2_grpc,
-    quota_service_pb2_grpc,
 )
-from typing_extensions import override
 
-from ingestion_server.client import health
 from ingestion_server.client.bars import Bars, decoded
 from ingestion_server.client.batch import Batch, BatchItem
 from ingestion_server.client.benchmarks import Benchmark, benchmark_from
-from ingestion_server.client.channel import sync_channel, usual_credentials
+from ingestion_server.client.connection import SyncConnection
 from ingestion_server.client.provider_request import (
     BenchmarkOptions,
     benchmark_request,
@@ -53,6 +44,8 @@ from ingestion_server.client.quotas import (
     forecast_from,
     quotas_from,
 )
+from ingestion_server.client.quotes_request import QuotesOptions, quotes_request
+from ingestion_server.client.quotes_snapshot import QuoteSnapshots, quotes_from
 from ingestion_server.client.request import (
     Query,
     batch_request,
@@ -60,9 +53,12 @@ from ingestion_server.client.request import (
     takes_query,
 )
 from ingestion_server.client.status import failures_of
+from ingestion_server.client.stream_course import Course, OnInterruption
+from ingestion_server.client.stream_request import StreamOptions, stream_request
+from ingestion_server.client.streaming import SyncStream
 
 
-class SyncClient:
+class SyncClient(SyncConnection):
     """
     Ask a server for bars, without asyncio.
 
@@ -72,50 +68,6 @@ class SyncClient:
     It needs no event loop and minds none, so it works in a notebook, whose loop is
     always running; threads may share it.
     """
-
-    def __init__(
-        self,
-        target: str = "127.0.0.1:50051",
-        *,
-        timeout_seconds: float = 30.0,
-        secure: bool = False,
-        credentials: grpc.ChannelCredentials | None = None,
-    ) -> None:
-        """
-        Name the server; the connection opens with the first call.
-
-        `timeout_seconds` bounds each call that names no time of its own. `secure`
-        means TLS with the public certificate authorities, `credentials` names others.
-        """
-        self.target = target
-        self._timeout = timeout_seconds
-        self._channel = sync_channel(
-            target, usual_credentials(credentials, secure=secure)
-        )
-        self._stub = ingestion_service_pb2_grpc.IngestionServiceStub(self._channel)
-        self._quota_stub = quota_service_pb2_grpc.QuotaServiceStub(self._channel)
-        self._provider_stub = provider_service_pb2_grpc.ProviderServiceStub(
-            self._channel
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @override
-    def __repr__(self) -> str:
-        return f"<SyncClient of {self.target}>"
-
-    def close(self) -> None:
-        """Close the connection and end its calls, for good."""
-        self._channel.close()
 
     @takes_query
     def fetch(
@@ -169,6 +121,52 @@ class SyncClient:
         finally:
             call.cancel()
         yield from batch.unfinished()
+
+    def quotes(
+        self,
+        *symbols: str | Sequence[str],
+        timeout_seconds: float | None = None,
+        **options: Unpack[QuotesOptions],
+    ) -> QuoteSnapshots:
+        """
+        Tell the latest price, bid and ask of some instruments.
+
+        The failure of one symbol is that entry's `error`; else see `Client.quotes`.
+        """
+        request = quotes_request(symbols, **options)
+        with failures_of(self.target):
+            answer = self._stub.GetQuotes(
+                request, timeout=timeout_seconds or self._timeout
+            )
+        return quotes_from(answer)
+
+    def stream(
+        self,
+        *symbols: str | Sequence[str],
+        heartbeats: bool = False,
+        on_interruption: OnInterruption | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> SyncStream:
+        """
+        Hear data as they happen, until you leave; see `Client.stream`.
+
+        Args:
+            symbols: texts, or sequences of them.
+            heartbeats: whether to yield the events that say that the stream lives.
+            on_interruption: is called when a connection is lost, in this thread.
+            options: see `StreamOptions`; without any, all trades.
+
+        Raises:
+            ValueError: an option is none of those that exist (InvalidOptionError).
+
+        """
+        course = Course(
+            stream_request(symbols, **options),
+            self.target,
+            heartbeats=heartbeats,
+            on_interruption=on_interruption,
+        )
+        return SyncStream(course, self._channel)
 
     def quotas(
         self,
@@ -365,28 +363,3 @@ class SyncClient:
                 request, timeout=timeout_seconds
             )
         return benchmark_from(answer)
-
-    def wait_until_serving(self, timeout_seconds: float = 30.0) -> None:
-        """
-        Wait until the server is up and healthy.
-
-        Raises:
-            ServerUnreachableError: it is not within the time.
-
-        """
-        stub = health_pb2_grpc.HealthStub(self._channel)
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            call = stub.Watch(  # type: ignore[attr-defined] # not in its stubs
-                health_pb2.HealthCheckRequest(),
-                timeout=max(0.0, deadline - time.monotonic()),
-                wait_for_ready=True,
-            )
-            try:
-                for reply in call:
-                    if reply.status == health_pb2.HealthCheckResponse.SERVING:
-                        return
-            except grpc.RpcError as e:
-                health.check(e, self.target, timeout_seconds)
-            finally:
-                call.cancel()

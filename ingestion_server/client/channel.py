@@ -20,6 +20,7 @@ _SERVICE_CONFIG: Final = {
                 {"service": f"marketdata.ingestion.v1.{service}", "method": method}
                 for service, method in (
                     ("IngestionService", "Fetch"),
+                    ("IngestionService", "GetQuotes"),
                     ("QuotaService", "ListQuotas"),
                     ("QuotaService", "ForecastQuota"),
                     ("ProviderService", "ListProviders"),

@@ -9,7 +9,8 @@ Failures of the client, one class per `ErrorReason`, grouped by what helps.
     │   └── NoDataUnexplainedError
     ├── LimitError                    come back after .retry_delay
     │   ├── QuotaExhaustedError
-    │   └── CallerThrottledError
+    │   ├── CallerThrottledError
+    │   └── SubscriberTooSlowError    or read faster
     ├── ProviderError                 try later, or let other vendors answer
     │   ├── AllProvidersFailedError
     │   ├── PinnedProviderFailedError
@@ -153,6 +154,10 @@ class CallerThrottledError(LimitError):
     """This client sends more than the server takes at once."""
 
 
+class SubscriberTooSlowError(LimitError):
+    """A stream was ended because it was read slower than data came."""
+
+
 class ProviderError(IngestionClientError):
     """The vendors failed."""
 
@@ -228,6 +233,7 @@ BY_REASON: Final[Mapping[str, type[IngestionClientError]]] = MappingProxyType(
         "NO_DATA_UNEXPLAINED": NoDataUnexplainedError,
         "QUOTA_EXHAUSTED": QuotaExhaustedError,
         "CALLER_THROTTLED": CallerThrottledError,
+        "SUBSCRIBER_TOO_SLOW": SubscriberTooSlowError,
         "ALL_PROVIDERS_FAILED": AllProvidersFailedError,
         "PINNED_PROVIDER_FAILED": PinnedProviderFailedError,
         "CAPABILITY_MISSING": CapabilityMissingError,

@@ -131,7 +131,9 @@ def missing(
     )
 
 
-def attempts(answer: ingestion_service_pb2.FetchResponse) -> tuple[Attempt, ...]:
+def attempts(
+    answer: ingestion_service_pb2.FetchResponse | ingestion_service_pb2.QuoteResult,
+) -> tuple[Attempt, ...]:
     """Read what was tried."""
     return tuple(
         Attempt(

@@ -143,7 +143,7 @@ def several(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _usual_mode(providers: int) -> str:
+def usual_mode(providers: int) -> str:
     """Tell what naming so many providers means."""
     match providers:
         case 0:
@@ -196,7 +196,7 @@ def _fill(  # noqa: PLR0913 - these are the fields of the contract
     policy = request.source_policy
     policy.providers.extend(several(providers))
     policy.mode = number(
-        vocabulary.MODES, mode or _usual_mode(len(policy.providers)), "mode"
+        vocabulary.MODES, mode or usual_mode(len(policy.providers)), "mode"
     )
     policy.allow_partial = allow_partial
     if tolerance is not None:

@@ -10,6 +10,7 @@ from marketdata.ingestion.v1 import (
     bar_pb2,
     ingestion_service_pb2,
     source_policy_pb2,
+    stream_pb2,
 )
 
 from ingestion_server.client.errors import InvalidOptionError
@@ -78,6 +79,16 @@ MODES: Final[Mapping[str, source_policy_pb2.SourcePolicy.Mode.ValueType]] = {
 PRIORITIES: Final[Mapping[str, ingestion_service_pb2.Priority.ValueType]] = {
     "interactive": ingestion_service_pb2.PRIORITY_INTERACTIVE,
     "batch": ingestion_service_pb2.PRIORITY_BATCH,
+}
+TICK_KINDS: Final[Mapping[str, stream_pb2.TickKind.ValueType]] = {
+    "trades": stream_pb2.TICK_KIND_TRADES,
+    "quotes": stream_pb2.TICK_KIND_QUOTES,
+    "bars": stream_pb2.TICK_KIND_BARS,
+}
+SLOW_CONSUMERS: Final[Mapping[str, stream_pb2.SlowConsumer.ValueType]] = {
+    "conflate": stream_pb2.SLOW_CONSUMER_CONFLATE,
+    "drop_oldest": stream_pb2.SLOW_CONSUMER_DROP_OLDEST,
+    "disconnect": stream_pb2.SLOW_CONSUMER_DISCONNECT,
 }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, TypeVar, final
 
 from ingestion_server.domain.errors import (
+    NoDataUnexplainedError,
     ProviderUnavailableError,
     SessionExpiredError,
 )
@@ -78,6 +80,11 @@ class Exchange:
 
         """
         used = self._credentials
+        if request.needs_session and not (used.cookies or used.crumb):
+            # Recordings need none; what is not recorded is said of the request.
+            with suppress(NoDataUnexplainedError):
+                await self._greet(used, allowance)
+            used = self._credentials
         try:
             return await self._read(request, read, allowance)
         except SessionExpiredError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.errors import (
@@ -11,7 +12,7 @@ from ingestion_server.domain.errors import (
     CredentialsRefusedError,
     ProviderError,
 )
-from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.instrument import AssetClass, Instrument
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.scope import Scope
@@ -21,6 +22,9 @@ from ingestion_server.ports.policy import BreakerPosition, BreakerState
 from ingestion_server.ports.provider import BarAsk, Provider
 from ingestion_server.ports.quota import Quota
 from ingestion_server.registry.recipe import Need, Recipe, Unable, recipe
+
+BARS: Final = "bars:"
+"""Begins the kinds of data that are bars."""
 
 BreakerOf = Callable[[str], BreakerState]
 """Tell where the breaker of a kind of data stands."""
@@ -61,16 +65,33 @@ class Candidate:
 
 def kind_of(instrument: Instrument) -> str:
     """Return the kind of data, which is judged and rests apart from others."""
-    return f"bars:{instrument.asset_class}"
+    return f"{BARS}{instrument.asset_class}"
+
+
+def trades_kind_of(instrument: Instrument) -> str:
+    """Return the kind of data that past trades are."""
+    return f"trades:{instrument.asset_class}"
+
+
+def quotes_kind_of(asset_class: AssetClass) -> str:
+    """Return the kind of data that latest quotes are."""
+    return f"quotes:{asset_class}"
 
 
 def kinds_served(provider: Provider) -> frozenset[str]:
     """Return the kinds of data that a vendor serves as it is."""
-    return frozenset(
-        f"bars:{asset_class}"
+    kinds = {
+        f"{BARS}{asset_class}"
         for capability in provider.capabilities
         for asset_class in capability.asset_classes
-    )
+    }
+    # Past trades are asked for only where the stream lost some.
+    if provider.trade_history is not None and provider.streaming is not None:
+        streamed = provider.streaming.declaration.asset_classes
+        kinds.update(f"trades:{asset_class}" for asset_class in streamed)
+    if provider.quoting is not None:
+        kinds.update(map(quotes_kind_of, provider.quoting.asset_classes))
+    return frozenset(kinds)
 
 
 def names_unit(vendor: Vendor, instrument: Instrument) -> bool:

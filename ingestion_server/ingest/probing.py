@@ -13,7 +13,7 @@ from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.query import BarQuery, Priority, SourceMode, SourcePolicy
 from ingestion_server.domain.result import BarResult
-from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.candidates import BARS, Vendor
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.policy import CALL_SECONDS, BreakerPosition
 from ingestion_server.ports.provider import Provider
@@ -114,6 +114,8 @@ class Prober:
             for name, vendor in self._vendors.items()
             if not vendor.no_key
             for kind in self._standings.kinds(name)
+            # Bars tell nothing of how it does with quotes or trades.
+            if kind.startswith(BARS)
         ]
         tried = self._tried_at_seconds
         self._tried_at_seconds = {key: tried[key] for key in keys if key in tried}

@@ -20,7 +20,6 @@ from ingestion_server.domain.errors import (
     ProviderError,
 )
 from ingestion_server.domain.instrument import Instrument
-from ingestion_server.domain.interval import DAY_NS
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.ingest.collected import Piece
 from ingestion_server.ingest.making import (
@@ -36,6 +35,8 @@ T = TypeVar("T")
 
 _MOST_REQUESTS: Final = 64
 """One question of a caller may cost at most so many calls of one vendor."""
+_REFUSED_SECONDS: Final = 86_400.0
+"""How long what a plan does not include is not asked for again."""
 
 
 class Send(Protocol):
@@ -151,7 +152,7 @@ class VendorDesk:
         except EntitlementMissingError as error:
             if error.feature != request.feature or error.feature in ask.refused:
                 raise
-            self.refusals.until[error.feature] = self.monotonic() + DAY_NS / 1e9
+            self._remember(error)
             span = request.span or source_span(task.gaps[0], task)
             smaller = self.provider.bar_requests(
                 msgspec.structs.replace(
@@ -174,9 +175,7 @@ class VendorDesk:
                 raise CapabilityMissingError(
                     "no corporate actions", provider=self.provider.name
                 )
-            responses = [
-                await self.send_for_all(request, _as_it_is) for request in requests
-            ]
+            responses = [await self._told(request) for request in requests]
             return self.provider.read_actions(responses, instrument)
 
         actions: CorporateActions | None = None
@@ -193,6 +192,24 @@ class VendorDesk:
                 "the dividends are not known", provider=self.provider.name
             )
         return actions
+
+    async def _told(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer; what the plan refused before is not asked for again."""
+        if request.feature in self.refusals.at(self.monotonic()):
+            raise EntitlementMissingError(
+                f"the plan with {self.provider.name} does not include "
+                f"{request.feature}",
+                provider=self.provider.name,
+                feature=request.feature,
+            )
+        try:
+            return await self.send_for_all(request, _as_it_is)
+        except EntitlementMissingError as error:
+            self._remember(error)
+            raise
+
+    def _remember(self, error: EntitlementMissingError) -> None:
+        self.refusals.until[error.feature] = self.monotonic() + _REFUSED_SECONDS
 
     def _piece(
         self,

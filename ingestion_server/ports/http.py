@@ -27,6 +27,8 @@ class HttpRequest(msgspec.Struct, frozen=True):
     feature: str = ""
     """What a plan may not include, for example ``TIME_SERIES_DAILY:full``."""
     follow_redirects: bool = True
+    needs_session: bool = False
+    """Whether it is refused where the vendor was not greeted before."""
     span: Span | None = None
     """Stretch of time the answer should cover; chooses among recordings."""
 

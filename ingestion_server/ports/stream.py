@@ -118,6 +118,15 @@ class Quoting(Protocol):
         ...
 
     @property
+    def day_only(self) -> frozenset[AssetClass]:
+        """
+        Return the kinds of which it tells the day of the last price, and no time.
+
+        Who tells the time is asked first.
+        """
+        ...
+
+    @property
     def most_symbols(self) -> int:
         """Return how many instruments one request may be about."""
         ...

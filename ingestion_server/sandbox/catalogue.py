@@ -25,6 +25,10 @@ _ROWS: Final = (
 _ALPHA_VANTAGE_SUFFIX: Final = {".LON": ".L", ".DEX": ".DE"}
 _BASE_VOLUME: Final = {Kind.ETF: 6e7, Kind.INDEX: 3e9, Kind.FUTURE: 2e5}
 _YAHOO_PAIR: Final = re.compile(r"([A-Z]{3})([A-Z]{3})?=X")
+_FINNHUB_PAIR: Final = re.compile(r"OANDA:([A-Z]{3})_([A-Z]{3})")
+_FINNHUB_COIN: Final = re.compile(
+    r"(?:BINANCE:([A-Z]{3,5}?)|COINBASE:([A-Z]{3,5})-)(USDT|USD|EUR)"
+)
 _YAHOO_COIN: Final = re.compile(r"([A-Z]{3,5})-([A-Z]{3})")
 
 
@@ -51,6 +55,16 @@ def for_alpha_vantage(symbol: str) -> Instrument | None:
     if symbol in listings.ABROAD or symbol in listings.INDICES or "=" in symbol:
         return None
     return stock(symbol)
+
+
+def for_finnhub(symbol: str) -> Instrument | None:
+    """Find an instrument by Finnhub's spelling, for example ``BINANCE:BTCUSDT``."""
+    if match := _FINNHUB_PAIR.fullmatch(symbol):
+        return currency_pair(match[1], match[2])
+    if match := _FINNHUB_COIN.fullmatch(symbol):
+        return coin_pair(match[1] or match[2], match[3].removesuffix("T"))
+    # Futures do not exist there.
+    return None if "=" in symbol else stock(symbol)
 
 
 def listed_as(symbol: str) -> Instrument | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from ingestion_server.sandbox import news
+from ingestion_server.sandbox.asking import asked
 from ingestion_server.sandbox.catalogue import listed_as
 from ingestion_server.sandbox.days import local_date
 from ingestion_server.sandbox.faults import (
@@ -17,13 +19,14 @@ from ingestion_server.sandbox.faults import (
     Fault,
     FaultBook,
     FaultError,
-    parsed,
 )
 from ingestion_server.sandbox.market import Market
+from ingestion_server.sandbox.sockets.floor import Floor
 from ingestion_server.sandbox.tally import Statistics
 from ingestion_server.sandbox.wire import Call, Reply, Vendor, json_reply
 
 PREFIX = "/control"
+_SENT = re.compile(r"(\w+)/sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class ControlCall:
     path: str
     body: bytes
     now_ns: int
+    query: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -42,6 +46,8 @@ class Desk:
 
     vendor: Vendor
     book: FaultBook
+    stream: Floor | None = None
+    """None = the vendor has no stream."""
     statistics: Statistics = field(default_factory=Statistics)
 
     def receive(self, call: Call) -> Reply | None:
@@ -78,13 +84,27 @@ class Desk:
     def document(self) -> dict[str, object]:
         """Return the statistics as they are shown."""
         by = "by_function" if self.vendor.name == ALPHA_VANTAGE else "by_path"
-        return self.statistics.document(by)
+        of_calls = self.statistics.document(by)
+        return of_calls | ({} if self.stream is None else self.stream.document())
+
+    def active(self) -> list[dict[str, object]]:
+        """Return the active faults as they are shown."""
+        of_calls = self.book.documents()
+        return of_calls + ([] if self.stream is None else self.stream.faults())
+
+    def clear(self) -> None:
+        """End all faults."""
+        self.book.clear()
+        if self.stream is not None:
+            self.stream.clear()
 
     def reset(self) -> None:
         """Clear counters, faults and meters."""
         self.statistics = Statistics()
-        self.book.clear()
+        self.clear()
         self.vendor.forget_calls()
+        if self.stream is not None:
+            self.stream.forget()
 
 
 async def control_reply(
@@ -94,11 +114,11 @@ async def control_reply(
     method, path, body = call.method, call.path, call.body
     name = path.removeprefix(PREFIX).strip("/")
     match method, name:
-        case "GET", "stats":
-            return json_reply({name: desk.document() for name, desk in desks.items()})
-        case "GET", "faults":
-            active = {name: desk.book.documents() for name, desk in desks.items()}
-            return json_reply(active)
+        case "GET", ("stats" | "faults"):
+            shown = Desk.document if name == "stats" else Desk.active
+            return json_reply({name: shown(desk) for name, desk in desks.items()})
+        case "GET", _ if (found := _SENT.fullmatch(name)) and found[1] in desks:
+            return _sent(desks[found[1]], call.query.get("symbol", ""))
         case "POST", "reset":
             for desk in desks.values():
                 desk.reset()
@@ -107,7 +127,7 @@ async def control_reply(
         case (("POST" | "DELETE"), "market"):
             return await _news(call, market)
         case (("POST" | "DELETE"), _) if name in desks:
-            return _change(method, desks[name], body)
+            return await _change(method, desks[name], body)
         case _:
             return _error(404, f"no control call {method} {path}; {_usage(desks)}")
 
@@ -129,25 +149,38 @@ async def _news(call: ControlCall, market: Market) -> Reply:
     return json_reply({"told": document})
 
 
-def _change(method: str, desk: Desk, body: bytes) -> Reply:
+async def _change(method: str, desk: Desk, body: bytes) -> Reply:
     if method == "DELETE":
-        desk.book.clear()
+        desk.clear()
         return json_reply({"cleared": desk.vendor.name})
     try:
-        fault = parsed(desk.vendor.name, msgspec.json.decode(body))
+        wanted = asked(desk.vendor.name, msgspec.json.decode(body))
+        struck = 0
+        if wanted.stream is not None and desk.stream is not None:
+            struck = await desk.stream.strike(wanted.stream)
     except msgspec.DecodeError as error:
         return _error(400, f"the body is not JSON: {error}")
     except FaultError as error:
         return _error(400, str(error))
-    desk.book.add(fault)
-    return json_reply({"added": fault.document(), "active": desk.book.documents()})
+    answer: dict[str, object] = {"added": wanted.document()}
+    if wanted.calls is not None:
+        desk.book.add(wanted.calls)
+    if wanted.stream is not None:
+        answer["struck"] = struck
+    return json_reply(answer | {"active": desk.active()})
+
+
+def _sent(desk: Desk, symbol: str) -> Reply:
+    if desk.stream is None or not symbol:
+        return _error(400, "of a vendor with a stream, and with ?symbol=AAPL")
+    return json_reply(desk.stream.sent(symbol))
 
 
 def _usage(desks: Mapping[str, Desk]) -> str:
     vendors = ", ".join(desks)
     return (
         "there are GET /control/stats, GET /control/faults, POST /control/reset, "
-        "POST or DELETE /control/market, and "
+        "POST or DELETE /control/market, GET /control/<vendor>/sent, and "
         f"POST or DELETE /control/<vendor> with a vendor of {vendors}"
     )
 

@@ -1,4 +1,4 @@
-"""Faults that both vendors share: whole replies, damaged rows, damaged bytes."""
+"""Faults that vendors share: whole replies, damaged rows, damaged bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGE: Final = (
 
 
 def whole_reply(fault: Fault) -> Reply | None:
-    """Return the reply of a refusal that looks the same at both vendors."""
+    """Return the reply of a refusal that looks the same at several vendors."""
     match fault.name:
         case "status_429":
             return too_many(fault.retry_after)

@@ -14,13 +14,16 @@ from ingestion_server.sandbox.seeding import generator
 
 ALPHA_VANTAGE: Final = "alpha_vantage"
 YAHOO: Final = "yahoo"
+FINNHUB: Final = "finnhub"
 
-_BOTH: Final = frozenset({ALPHA_VANTAGE, YAHOO})
+_ALL: Final = frozenset({ALPHA_VANTAGE, YAHOO, FINNHUB})
 _HERS: Final = frozenset({ALPHA_VANTAGE})
 _YAHOOS: Final = frozenset({YAHOO})
-_SERIES: Final = frozenset({"series", "chart"})
+_FINNHUBS: Final = frozenset({FINNHUB})
+_KEYED: Final = frozenset({ALPHA_VANTAGE, FINNHUB})
+_SERIES: Final = frozenset({"series", "chart", "candle"})
 _CHART: Final = frozenset({"chart"})
-_DATA: Final = frozenset({"series", "reference", "chart", "quote"})
+_DATA: Final = frozenset({"series", "reference", "chart", "quote", "candle", "tick"})
 
 DEFAULT_HANG_SECONDS: Final = 3600.0
 DEFAULT_FRACTION: Final = 0.6
@@ -52,19 +55,19 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "latency": Kind(Effect.DELAY, _BOTH, None),
-    "hang": Kind(Effect.DELAY, _BOTH, None),
-    "status_429": Kind(Effect.REFUSAL, _BOTH, None),
-    "status_500": Kind(Effect.REFUSAL, _BOTH, None),
-    "html": Kind(Effect.REFUSAL, _BOTH, None),
-    "empty": Kind(Effect.REFUSAL, _BOTH, _DATA),
+    "latency": Kind(Effect.DELAY, _ALL, None),
+    "hang": Kind(Effect.DELAY, _ALL, None),
+    "status_429": Kind(Effect.REFUSAL, _ALL, None),
+    "status_500": Kind(Effect.REFUSAL, _ALL, None),
+    "html": Kind(Effect.REFUSAL, _ALL, None),
+    "empty": Kind(Effect.REFUSAL, _ALL, _DATA),
     "note": Kind(Effect.REFUSAL, _HERS, None),
     "information_daily": Kind(Effect.REFUSAL, _HERS, None),
     "information_key": Kind(Effect.REFUSAL, _HERS, None),
     "information_burst": Kind(Effect.REFUSAL, _HERS, None),
     "information_premium": Kind(Effect.REFUSAL, _HERS, None),
     "error_message": Kind(Effect.REFUSAL, _HERS, None),
-    "error_key": Kind(Effect.REFUSAL, _HERS, None),
+    "error_key": Kind(Effect.REFUSAL, _KEYED, None),
     "information_beside": Kind(Effect.DATA, _HERS, None),
     "not_found": Kind(Effect.REFUSAL, _YAHOOS, _CHART),
     "status_422": Kind(Effect.REFUSAL, _YAHOOS, _CHART),
@@ -72,12 +75,14 @@ KINDS: Final[Mapping[str, Kind]] = {
     "consent_required": Kind(Effect.DATA, _YAHOOS, frozenset({"home"})),
     "live_row": Kind(Effect.DATA, _YAHOOS, _CHART),
     "nulls": Kind(Effect.DATA, _YAHOOS, _CHART),
-    "partial": Kind(Effect.DATA, _BOTH, _SERIES),
-    "bad_row": Kind(Effect.DATA, _BOTH, _SERIES),
-    "truncated": Kind(Effect.BYTES, _BOTH, None),
-    "malformed": Kind(Effect.BYTES, _BOTH, None),
-    "cut": Kind(Effect.BYTES, _BOTH, None),
-    "headers": Kind(Effect.HEADERS, _BOTH, None),
+    "premium": Kind(Effect.REFUSAL, _FINNHUBS, None),
+    "omit_rows": Kind(Effect.DATA, _FINNHUBS, frozenset({"tick"})),
+    "partial": Kind(Effect.DATA, _ALL, _SERIES),
+    "bad_row": Kind(Effect.DATA, _ALL, _SERIES),
+    "truncated": Kind(Effect.BYTES, _ALL, None),
+    "malformed": Kind(Effect.BYTES, _ALL, None),
+    "cut": Kind(Effect.BYTES, _ALL, None),
+    "headers": Kind(Effect.HEADERS, _ALL, None),
 }
 
 _NUMBERS: Final = {
@@ -86,6 +91,7 @@ _NUMBERS: Final = {
     "retry_after": (0.0, 86_400.0),
     "fraction": (0.0, 1.0),
 }
+_WHOLES: Final = ("times", "count")
 
 
 class FaultError(ValueError):
@@ -108,7 +114,9 @@ class Fault:
     retry_after: float | None = None
     """Value of ``Retry-After`` of ``status_429``; None = no such header."""
     fraction: float = DEFAULT_FRACTION
-    """Part of the rows, oldest first, that ``partial`` leaves."""
+    """Part of the rows: that ``partial`` leaves, or ``omit_rows`` leaves out."""
+    count: int | None = None
+    """How many rows ``omit_rows`` leaves out; None = by the part."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Response headers of the answers it strikes; ``headers`` does nothing else."""
 
@@ -141,6 +149,7 @@ class Fault:
             "times": self.times,
             "retry_after": self.retry_after,
             "fraction": self.fraction,
+            "count": self.count,
             "headers": dict(self.headers),
         }
 
@@ -159,7 +168,7 @@ def parsed(vendor: str, document: object) -> Fault:
         raise FaultError(
             f"{vendor} has no fault {name!r}; allowed: {', '.join(names_for(vendor))}"
         )
-    known = {"fault", "headers", "symbols", "times", *_NUMBERS}
+    known = {"fault", "headers", "symbols", *_WHOLES, *_NUMBERS}
     if unknown := sorted(set(document) - known):
         raise FaultError(
             f"unknown fields {', '.join(unknown)}; allowed: {', '.join(sorted(known))}"
@@ -174,9 +183,10 @@ def parsed(vendor: str, document: object) -> Fault:
         probability=1.0 if probability is None else probability,
         seconds=number["seconds"],
         symbols=_symbols(document.get("symbols")),
-        times=_times(document.get("times")),
+        times=_whole(document, "times"),
         retry_after=number["retry_after"],
         fraction=DEFAULT_FRACTION if fraction is None else fraction,
+        count=_whole(document, "count"),
         headers=headers,
     )
 
@@ -246,11 +256,12 @@ def _number(document: Mapping[str, object], field: str) -> float | None:
     return float(value)
 
 
-def _times(value: object) -> int | None:
+def _whole(document: Mapping[str, object], field: str) -> int | None:
+    value = document.get(field)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise FaultError("times must be a whole number of at least 1")
+        raise FaultError(f"{field} must be a whole number of at least 1")
     return value
 
 

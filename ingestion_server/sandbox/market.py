@@ -38,6 +38,15 @@ class Market:
         self._histories: OrderedDict[str, History] = OrderedDict()
         self._news: dict[str, News] = {}
 
+    @property
+    def seed(self) -> int:
+        """Return what the market is a function of, beside symbol and time."""
+        return self._seed
+
+    def news_of(self, instrument: Instrument) -> News:
+        """Return what was told of an instrument; another object after each news."""
+        return self._news.get(instrument.symbol, _NONE)
+
     async def history(self, instrument: Instrument) -> History:
         """Return the past of an instrument."""
         symbol = instrument.symbol

@@ -1,4 +1,4 @@
-"""The one port on which both vendors and the control calls live."""
+"""The one port on which all vendors and the control calls live."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ from aiohttp import web
 
 from ingestion_server.sandbox import control
 from ingestion_server.sandbox.alpha_vantage.vendor import PATH, AlphaVantage
+from ingestion_server.sandbox.compression import compressed
 from ingestion_server.sandbox.control import Desk
 from ingestion_server.sandbox.damage import damaged_bytes, with_headers
 from ingestion_server.sandbox.days import load_zones
-from ingestion_server.sandbox.faults import ALPHA_VANTAGE, YAHOO, Effect, FaultBook
+from ingestion_server.sandbox.faults import (
+    ALPHA_VANTAGE,
+    FINNHUB,
+    YAHOO,
+    Effect,
+    FaultBook,
+)
+from ingestion_server.sandbox.finnhub.vendor import Finnhub
 from ingestion_server.sandbox.listings import ZONES
 from ingestion_server.sandbox.market import Market
 from ingestion_server.sandbox.options import SandboxOptions
 from ingestion_server.sandbox.schedule import SessionSource
+from ingestion_server.sandbox.sockets.entrance import asks_for_stream, floors, vendor_of
+from ingestion_server.sandbox.tape import Tape
 from ingestion_server.sandbox.wire import TEXT, Call, Reply
 from ingestion_server.sandbox.yahoo.vendor import Yahoo
 
@@ -69,7 +79,7 @@ async def running(
         bound = int(runner.addresses[0][1])
         yield Running(f"http://{host}:{bound}", bound)
     finally:
-        house.stopping.set()
+        house.stop()
         await runner.cleanup()
 
 
@@ -83,22 +93,42 @@ class _House:
         now_ns: Callable[[], int],
     ) -> None:
         self._market = market = Market(options.seed, sessions)
+        tape = Tape(market, per_second=options.trades_per_second)
         self._yahoo = Yahoo(market, options)
+        self._finnhub = Finnhub(market, tape, options)
+        self._floors = floors(market, tape, options, now_ns)
         self._desks: Mapping[str, Desk] = {
             ALPHA_VANTAGE: Desk(
                 AlphaVantage(market, options), FaultBook(options.seed, ALPHA_VANTAGE)
             ),
-            YAHOO: Desk(self._yahoo, FaultBook(options.seed, YAHOO)),
+            YAHOO: Desk(
+                self._yahoo, FaultBook(options.seed, YAHOO), self._floors[YAHOO]
+            ),
+            FINNHUB: Desk(
+                self._finnhub, FaultBook(options.seed, FINNHUB), self._floors[FINNHUB]
+            ),
         }
         self._now_ns = now_ns
-        self.stopping = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End what hangs, and all streams."""
+        self._stopping.set()
+        for floor in self._floors.values():
+            floor.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         path = _SLASHES.sub("/", request.path)
+        if asks_for_stream(request):
+            return await self._stream(request, path)
         if path.startswith(f"{control.PREFIX}/"):
             call = control.ControlCall(
-                request.method, path, await request.read(), self._now_ns()
+                request.method,
+                path,
+                await request.read(),
+                self._now_ns(),
+                request.query,
             )
             return _response(
                 await control.control_reply(call, self._desks, self._market)
@@ -107,13 +137,23 @@ class _House:
         if desk is None:
             return _response(Reply(b"Not Found\r\n", 404, TEXT))
         reply = await self._vendor_reply(desk, await self._call(request, path))
+        reply = compressed(reply, request.headers.get("Accept-Encoding", ""))
         if reply.sent_bytes is None:
             return _response(reply)
         return await _cut_short(reply, reply.sent_bytes, request)
 
+    async def _stream(self, request: web.Request, path: str) -> web.StreamResponse:
+        floor = self._floors.get(vendor_of(request.host, path, request.query))
+        if floor is None:
+            return _response(Reply(b"Not Found\r\n", 404, TEXT))
+        served = await floor.serve(request)
+        return _response(served) if isinstance(served, Reply) else served
+
     def _desk_of(self, path: str) -> Desk | None:
         if path == PATH:
             return self._desks[ALPHA_VANTAGE]
+        if self._finnhub.owns(path):
+            return self._desks[FINNHUB]
         return self._desks[YAHOO] if self._yahoo.owns(path) else None
 
     async def _call(self, request: web.Request, path: str) -> Call:
@@ -129,6 +169,7 @@ class _House:
             cookies=request.cookies,
             client=request.remote or "",
             now_ns=self._now_ns(),
+            headers=request.headers,
         )
 
     async def _vendor_reply(self, desk: Desk, call: Call) -> Reply:
@@ -150,7 +191,7 @@ class _House:
         # Faults are about a real client's patience, so they take real time.
         try:
             async with asyncio.timeout(seconds):
-                await self.stopping.wait()
+                await self._stopping.wait()
         except TimeoutError:
             return False
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import msgspec
@@ -28,6 +28,8 @@ class Call:
     client: str
     """The caller's address."""
     now_ns: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the request, by their names in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Reply:
     headers: Sequence[tuple[str, str]] = ()
     sent_bytes: int | None = None
     """After so many the connection is closed; None = the body is sent whole."""
+    brotli: bool = False
+    """Whether the vendor compresses it for callers who can read that."""
 
 
 class Vendor(Protocol):

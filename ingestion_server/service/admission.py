@@ -48,9 +48,12 @@ class _Places:
 class Door:
     """Let in so many calls at once, and none while the server stops."""
 
-    def __init__(self, most_calls: int, *, most_watchers: int = 64) -> None:
+    def __init__(
+        self, most_calls: int, *, most_watchers: int = 64, most_streams: int = 2_048
+    ) -> None:
         self._calls = _Places(most_calls, "calls are being answered")
         self._watchers = _Places(most_watchers, "calls watch")
+        self._streams = _Places(most_streams, "streams are being served")
         self._closed = asyncio.Event()
         self._left = asyncio.Event()
 
@@ -80,6 +83,10 @@ class Door:
         it would never leave by itself.
         """
         return Visit(self, self._watchers, context)
+
+    def stream(self, context: Context) -> Visit:
+        """Do what ``watch`` does for live data, which have places of their own."""
+        return Visit(self, self._streams, context)
 
     def enter(self, places: _Places) -> None:
         """

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import ingestion_service_pb2, source_policy_pb2
 
@@ -40,6 +41,24 @@ _LAYOUTS = {
 _Request = ingestion_service_pb2.FetchRequest | ingestion_service_pb2.FetchBatchRequest
 _Code = TypeVar("_Code")
 _Word = TypeVar("_Word")
+_Message = TypeVar("_Message", bound=Message)
+
+
+def request_of(kind: type[_Message], question: bytes) -> _Message:
+    """
+    Return the request that some bytes are.
+
+    Raises:
+        InvalidQueryError: They are none.
+
+    """
+    request = kind()
+    try:
+        request.ParseFromString(question)
+    except DecodeError as error:
+        wrong = Violation("request", f"is no {kind.DESCRIPTOR.name} of this contract")
+        raise InvalidQueryError([wrong]) from error
+    return request
 
 
 def query_of(request: ingestion_service_pb2.FetchRequest) -> BarQuery:
@@ -127,15 +146,17 @@ def _query(
             or Adjustment.SPLIT
         ),
         hours=word(HOURS, request.session, "session", wrong) or TradingHours.REGULAR,
-        policy=_policy(request, wrong),
+        policy=policy_of(request.source_policy, wrong),
         priority=(
             word(PRIORITIES, request.priority, "priority", wrong) or default_priority
         ),
     )
 
 
-def _policy(request: _Request, wrong: list[Violation]) -> SourcePolicy:
-    policy = request.source_policy
+def policy_of(
+    policy: source_policy_pb2.SourcePolicy, wrong: list[Violation]
+) -> SourcePolicy:
+    """Return which vendors may answer."""
     mode = word(MODES, policy.mode, "source_policy.mode", wrong) or SourceMode.ANY
     if len(policy.providers) > _MOST_PROVIDERS:
         wrong.append(

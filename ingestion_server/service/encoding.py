@@ -41,7 +41,7 @@ def reply_of(result: BarResult, layout: Layout) -> Reply:
         ingestion_service_pb2.FetchResponse(
             completeness=COMPLETENESS_CODES[result.completeness],
             missing=map(_missing, result.missing),
-            attempts=map(_attempt, result.attempts),
+            attempts=map(attempt_of, result.attempts),
             quality_flags=map(_flag, result.flags),
         ).SerializeToString()
     )
@@ -111,7 +111,7 @@ def _chunk(result: BarResult, first: int, layout: Layout, request_id: str) -> by
                 if start_ns <= missing.start_ns < end_ns
             ],
             sources=map(_source, _between(result.sources, start_ns, end_ns)),
-            attempts=map(_attempt, result.attempts if last else ()),
+            attempts=map(attempt_of, result.attempts if last else ()),
             quality_flags=[
                 _flag(flag)
                 for flag in result.flags
@@ -177,7 +177,8 @@ def _source(source: Source) -> provenance_pb2.Source:
     )
 
 
-def _attempt(attempt: Attempt) -> provenance_pb2.Attempt:
+def attempt_of(attempt: Attempt) -> provenance_pb2.Attempt:
+    """Return what was tried with one vendor for the wire."""
     return provenance_pb2.Attempt(
         provider=attempt.provider,
         outcome=OUTCOME_CODES[attempt.outcome],

@@ -8,38 +8,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final, TypeVar
+from typing import Final
 
-from google.protobuf.message import DecodeError
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
 from ingestion_server.cache.replies import EncodedReplies
-from ingestion_server.domain.errors import (
-    IngestionError,
-    InvalidQueryError,
-    Violation,
-)
+from ingestion_server.domain.errors import IngestionError
 from ingestion_server.ingest.batch import fetch_all
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.service.admission import Context, Door
 from ingestion_server.service.deadlines import seconds_to_answer
-from ingestion_server.service.decoding import batch_of, query_of
+from ingestion_server.service.decoding import batch_of, query_of, request_of
 from ingestion_server.service.encoding import (
     failure_message_of,
     messages_of,
     reply_of,
     response_of,
 )
+from ingestion_server.service.quoting import QuoteDesk
+from ingestion_server.service.streaming import Streams
 
 MOST_FETCH_BARS: Final = 50_000
 """More rows do not fit the 4 MB that clients accept by default."""
 _FETCH_SECONDS: Final = 30.0
 _BATCH_SECONDS: Final = 600.0
-_Request = TypeVar(
-    "_Request",
-    ingestion_service_pb2.FetchRequest,
-    ingestion_service_pb2.FetchBatchRequest,
-)
 
 
 class IngestionServicer:
@@ -52,6 +44,8 @@ class IngestionServicer:
         *,
         symbols_at_once: int,
         replies: EncodedReplies | None = None,
+        streams: Streams | None = None,
+        quotes: QuoteDesk | None = None,
     ) -> None:
         """
         Answer from the rooms below.
@@ -61,12 +55,16 @@ class IngestionServicer:
             door: lets calls in.
             symbols_at_once: how many symbols of a batch are asked for together.
             replies: what was answered before; None = each answer is made anew.
+            streams: tells live data; None = there are none to tell.
+            quotes: tells the latest quotes; None = nobody does.
 
         """
         self._fetcher = fetcher
         self._door = door
         self._symbols_at_once = symbols_at_once
         self._replies = replies
+        self.streams = streams
+        self.quotes = quotes
 
     async def fetch(self, question: bytes, context: Context) -> bytes:
         """Answer ``Fetch`` with the bars of one instrument."""
@@ -76,7 +74,7 @@ class IngestionServicer:
             if known is not None:
                 return response_of(known[0], request_id, known[1])
             generation = 0 if replies is None else replies.generation
-            request = _read(ingestion_service_pb2.FetchRequest, question)
+            request = request_of(ingestion_service_pb2.FetchRequest, question)
             result = await self._fetcher.fetch(
                 query_of(request),
                 budget_seconds=seconds_to_answer(context, _FETCH_SECONDS),
@@ -97,7 +95,7 @@ class IngestionServicer:
     ) -> AsyncIterator[bytes]:
         """Answer ``FetchBatch`` with the bars of many, each as it is ready."""
         async with self._door.call(context) as request_id:
-            request = _read(ingestion_service_pb2.FetchBatchRequest, question)
+            request = request_of(ingestion_service_pb2.FetchBatchRequest, question)
             symbols, queries = batch_of(request)
             answers = fetch_all(
                 self._fetcher,
@@ -115,20 +113,3 @@ class IngestionServicer:
                         symbol, result, request.layout, request_id
                     ):
                         yield message
-
-
-def _read(kind: type[_Request], question: bytes) -> _Request:
-    """
-    Return a request.
-
-    Raises:
-        InvalidQueryError: These bytes are none.
-
-    """
-    request = kind()
-    try:
-        request.ParseFromString(question)
-    except DecodeError as error:
-        wrong = Violation("request", f"is no {kind.DESCRIPTOR.name} of this contract")
-        raise InvalidQueryError([wrong]) from error
-    return request

@@ -34,7 +34,9 @@ Servicer = (
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", _LARGEST_REQUEST),
     ("grpc.max_send_message_length", _LARGEST_RESPONSE),
-    ("grpc.max_concurrent_streams", 1_000),
+    # Per connection, and more than the door lets in: a call that is held back here
+    # waits without being told why.
+    ("grpc.max_concurrent_streams", 16_384),
     # A port that is taken is an error, not a second server on it.
     ("grpc.so_reuseport", 0),
     ("grpc.enable_channelz", 1),
@@ -111,14 +113,22 @@ def _added(servicer: Servicer, server: grpc.aio.Server) -> str:
             file, name = ingestion_service_pb2.DESCRIPTOR, "IngestionService"
             # Not the generated way, which reads and writes a message each time:
             # this servicer takes and gives bytes.
+            methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+                "Fetch": grpc.unary_unary_rpc_method_handler(servicer.fetch),
+                "FetchBatch": grpc.unary_stream_rpc_method_handler(
+                    servicer.fetch_batch
+                ),
+            }
+            if servicer.streams is not None:
+                methods["StreamQuotes"] = grpc.unary_stream_rpc_method_handler(
+                    servicer.streams.stream_quotes
+                )
+            if servicer.quotes is not None:
+                methods["GetQuotes"] = grpc.unary_unary_rpc_method_handler(
+                    servicer.quotes.get_quotes
+                )
             handler = grpc.method_handlers_generic_handler(
-                file.services_by_name[name].full_name,
-                {
-                    "Fetch": grpc.unary_unary_rpc_method_handler(servicer.fetch),
-                    "FetchBatch": grpc.unary_stream_rpc_method_handler(
-                        servicer.fetch_batch
-                    ),
-                },
+                file.services_by_name[name].full_name, methods
             )
             server.add_generic_rpc_handlers((handler,))
         case quota_service_pb2_grpc.QuotaServiceServicer():

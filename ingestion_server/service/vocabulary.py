@@ -11,6 +11,7 @@ from marketdata.ingestion.v1 import (
     provider_pb2,
     quota_pb2,
     source_policy_pb2,
+    stream_pb2,
 )
 
 from ingestion_server.domain.adjustment import Adjustment, TradingHours
@@ -20,7 +21,9 @@ from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.quality import FlagKind
 from ingestion_server.domain.query import Priority, SourceMode
 from ingestion_server.domain.result import Completeness, Outcome
+from ingestion_server.domain.ticks import TickKind
 from ingestion_server.ports.budget import Counts, Scope, WindowKind
+from ingestion_server.ports.live import SlowPolicy, StreamEventKind
 from ingestion_server.ports.policy import BreakerPosition
 from ingestion_server.ports.quota import AlertKind, Lane, Origin
 from ingestion_server.ports.routing import EventKind
@@ -144,4 +147,27 @@ EVENT_CODES: Final = {
     EventKind.BREAKER_HALF_OPEN: provider_pb2.ProviderEvent.KIND_BREAKER_HALF_OPEN,
     EventKind.BREAKER_CLOSED: provider_pb2.ProviderEvent.KIND_BREAKER_CLOSED,
     EventKind.UPDATED: provider_pb2.ProviderEvent.KIND_UPDATED,
+}
+TICK_KINDS: Final = {
+    stream_pb2.TICK_KIND_UNSPECIFIED: TickKind.TRADES,
+    stream_pb2.TICK_KIND_TRADES: TickKind.TRADES,
+    stream_pb2.TICK_KIND_QUOTES: TickKind.QUOTES,
+    stream_pb2.TICK_KIND_BARS: TickKind.BARS,
+}
+TICK_KIND_CODES: Final = {word: code for code, word in TICK_KINDS.items() if code}
+SLOW_POLICIES: Final = {
+    stream_pb2.SLOW_CONSUMER_UNSPECIFIED: SlowPolicy.CONFLATE,
+    stream_pb2.SLOW_CONSUMER_CONFLATE: SlowPolicy.CONFLATE,
+    stream_pb2.SLOW_CONSUMER_DROP_OLDEST: SlowPolicy.DROP_OLDEST,
+    stream_pb2.SLOW_CONSUMER_DISCONNECT: SlowPolicy.DISCONNECT,
+}
+STREAM_EVENT_CODES: Final = {
+    StreamEventKind.SUBSCRIBED: stream_pb2.StreamEvent.KIND_SUBSCRIBED,
+    StreamEventKind.REJECTED: stream_pb2.StreamEvent.KIND_REJECTED,
+    StreamEventKind.GAP: stream_pb2.StreamEvent.KIND_GAP,
+    StreamEventKind.BACKFILLED: stream_pb2.StreamEvent.KIND_BACKFILLED,
+    StreamEventKind.SOURCE_CHANGED: stream_pb2.StreamEvent.KIND_SOURCE_CHANGED,
+    StreamEventKind.STALE: stream_pb2.StreamEvent.KIND_STALE,
+    StreamEventKind.HEARTBEAT: stream_pb2.StreamEvent.KIND_HEARTBEAT,
+    StreamEventKind.CONFLATED: stream_pb2.StreamEvent.KIND_CONFLATED,
 }

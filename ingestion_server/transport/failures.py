@@ -7,13 +7,21 @@ is a fact of the error that is raised in the end.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidProxy,
+    InvalidURI,
+    ProxyError,
+)
 
 from ingestion_server.domain.errors import (
     MalformedPayloadError,
@@ -26,6 +34,14 @@ _Row = tuple[type[MalformedPayloadError | ProviderUnavailableError], str]
 _TIMED_OUT: Final[_Row] = (ProviderUnavailableError, "did not answer in time")
 _CUT: Final[_Row] = (ProviderUnavailableError, "cut the connection")
 _UNREACHABLE: Final[_Row] = (ProviderUnavailableError, "cannot be reached")
+_UNKNOWN_NAME: Final[_Row] = (
+    ProviderUnavailableError,
+    "cannot be reached: its name is not known",
+)
+_CERTIFICATE: Final[_Row] = (
+    ProviderUnavailableError,
+    "showed a certificate that is not valid",
+)
 _TLS: Final[_Row] = (ProviderUnavailableError, "failed to agree on TLS")
 _ENCODING: Final[_Row] = (
     MalformedPayloadError,
@@ -46,14 +62,8 @@ FOREIGN: Final[Mapping[type[Exception], _Row]] = {
         ProviderUnavailableError,
         "cannot be reached: the proxy refused",
     ),
-    aiohttp.ClientConnectorDNSError: (
-        ProviderUnavailableError,
-        "cannot be reached: its name is not known",
-    ),
-    aiohttp.ClientConnectorCertificateError: (
-        ProviderUnavailableError,
-        "showed a certificate that is not valid",
-    ),
+    aiohttp.ClientConnectorDNSError: _UNKNOWN_NAME,
+    aiohttp.ClientConnectorCertificateError: _CERTIFICATE,
     aiohttp.ClientSSLError: _TLS,
     aiohttp.ClientConnectorError: _UNREACHABLE,
     # on the connection
@@ -64,8 +74,28 @@ FOREIGN: Final[Mapping[type[Exception], _Row]] = {
     aiohttp.ClientError: _CUT,
     ContentEncodingError: _ENCODING,
     HttpProcessingError: _NOT_HTTP,
-    # below aiohttp
+    # before there is a WebSocket
+    InvalidURI: _ADDRESS,
+    InvalidProxy: (
+        ProviderUnavailableError,
+        "cannot be reached: the proxy's address is no url",
+    ),
+    ProxyError: (
+        ProviderUnavailableError,
+        "cannot be reached: the proxy refused",
+    ),
+    InvalidMessage: (
+        ProviderUnavailableError,
+        "did not answer the handshake with HTTP",
+    ),
+    InvalidHandshake: (
+        ProviderUnavailableError,
+        "did not agree to a WebSocket",
+    ),
+    # below both
     TimeoutError: _TIMED_OUT,
+    socket.gaierror: _UNKNOWN_NAME,
+    ssl.SSLCertVerificationError: _CERTIFICATE,
     ssl.SSLError: _TLS,
     OSError: _UNREACHABLE,
     zlib.error: _ENCODING,
@@ -84,13 +114,20 @@ def mapped(error: Exception, *, provider: str, host: str) -> ProviderError:
     return kind(f"{provider} ({host}) {sentence}", provider=provider)
 
 
-def chained(error: Exception) -> Exception | None:
+def chained(error: Exception, blank: Callable[[str], str] = str) -> Exception | None:
     """
-    Return the cause to chain; None if it would show the query of a url.
+    Return the cause to chain; None if it would show the query of a url, or a secret.
 
-    Some of aiohttp's exceptions tell the whole url, and a traceback tells them.
+    Some of the foreign exceptions tell the whole url, or what the vendor said, and a
+    traceback tells them and what they come from. ``blank`` blanks secrets.
     """
-    return None if "?" in str(error) else error
+    told: BaseException | None = error
+    while told is not None:
+        text = str(told)
+        if "?" in text or blank(text) != text:
+            return None
+        told = told.__cause__ or told.__context__
+    return error
 
 
 def _most_telling(error: Exception) -> BaseException:

@@ -17,11 +17,15 @@ _TURN_TO_GET: Final = frozenset(
     {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}
 )
 _OF_A_BODY: Final = frozenset({"content-type", "content-length"})
+HTTP: Final = frozenset({"http", "https"})
+WEBSOCKET: Final = frozenset({"ws", "wss"})
 _PRINTABLE: Final = string.ascii_letters + string.digits + string.punctuation
 _URL: Final = frozenset(_PRINTABLE)
 
 
-def checked(request: HttpRequest, hosts: frozenset[str]) -> SplitResult:
+def checked(
+    request: HttpRequest, hosts: frozenset[str], schemes: frozenset[str] = HTTP
+) -> SplitResult:
     """
     Return the parts of a request's address.
 
@@ -33,7 +37,7 @@ def checked(request: HttpRequest, hosts: frozenset[str]) -> SplitResult:
     parts = _split(url)
     if parts is None or not _URL.issuperset(url):
         raise _refusal(request, "an address that is no url")
-    if parts.scheme not in {"http", "https"} or "@" in parts.netloc:
+    if parts.scheme not in schemes or "@" in parts.netloc:
         raise _refusal(request, f"an address of {parts.hostname} that is refused")
     if parts.hostname not in hosts:
         raise _refusal(request, f"the host {parts.hostname}, which is not its own")

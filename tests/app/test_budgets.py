@@ -12,8 +12,8 @@ import pytest
 
 from ingestion_server.app import budgets
 from ingestion_server.app.budgets import budget_of
-from ingestion_server.app.sections import WindowSettings
 from ingestion_server.app.settings import Settings, SettingsError, load_settings
+from ingestion_server.app.vendor_sections import WindowSettings
 from ingestion_server.ports.budget import (
     Budget,
     Counts,
@@ -23,6 +23,7 @@ from ingestion_server.ports.budget import (
     WindowKind,
 )
 from ingestion_server.providers.alpha_vantage import AlphaVantage
+from ingestion_server.providers.finnhub import Finnhub
 from ingestion_server.providers.yahoo import Yahoo
 
 VARIABLE = "INGESTION_PROVIDERS__YAHOO__BUDGET__"
@@ -54,9 +55,11 @@ def window(**parts: object) -> list[str]:
     return told(windows=[MINUTE | parts])
 
 
-@pytest.mark.parametrize("vendor", [AlphaVantage(), Yahoo()], ids=lambda v: v.name)
+@pytest.mark.parametrize(
+    "vendor", [AlphaVantage(), Yahoo(), Finnhub()], ids=lambda v: v.name
+)
 def test_unless_something_is_set_a_budget_is_as_the_plan_declares(
-    vendor: AlphaVantage | Yahoo,
+    vendor: AlphaVantage | Yahoo | Finnhub,
 ) -> None:
     for name, plan in vendor.plans.items():
         assert budget_of(Settings(), vendor, name) is not None
@@ -168,7 +171,7 @@ def test_an_empty_list_of_windows_lifts_the_limits() -> None:
     ids=["with a key", "without"],
 )
 def test_the_usual_scope_is_the_key_of_vendors_that_have_one(
-    vendor: AlphaVantage | Yahoo, scope: Scope
+    vendor: AlphaVantage | Yahoo | Finnhub, scope: Scope
 ) -> None:
     settings = loaded(vendor.name, windows=[MINUTE])
 
@@ -338,13 +341,15 @@ def test_an_endpoint_like_no_other_is_told_with_all_there_are_and_its_origin() -
         assert str(caught.value) == (
             f"{KEY}weights.nonsuch ({VARIABLE}WEIGHTS): unknown endpoint; expected one "
             "of chart, chart:15m, chart:1d, chart:1h, chart:1m, chart:1mo, chart:1wk, "
-            "chart:5m, chart:events, session, *"
+            "chart:5m, chart:events, quote, session, *"
         )
 
 
-@pytest.mark.parametrize("vendor", [AlphaVantage(), Yahoo()], ids=lambda v: v.name)
+@pytest.mark.parametrize(
+    "vendor", [AlphaVantage(), Yahoo(), Finnhub()], ids=lambda v: v.name
+)
 def test_every_endpoint_and_the_rest_can_be_given_a_weight(
-    vendor: AlphaVantage | Yahoo,
+    vendor: AlphaVantage | Yahoo | Finnhub,
 ) -> None:
     weights = {**dict.fromkeys(vendor.endpoints, 7), "*": 2}
 

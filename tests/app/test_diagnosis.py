@@ -28,7 +28,8 @@ from ingestion_server.quota.journal_file import FILE_NAME
 
 NOW = 1_790_000_000.0
 FOLDER = Path("/cache/calendars")
-KEYED = {"ALPHAVANTAGE_API_KEY": "k3y"}
+ALPHA_VANTAGE_ONLY = {"ALPHAVANTAGE_API_KEY": "k3y"}
+KEYED = {**ALPHA_VANTAGE_ONLY, "FINNHUB_API_KEY": "k3y2"}
 UNREACHABLE = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
 
@@ -127,6 +128,7 @@ async def test_where_all_is_well_every_finding_is_ok() -> None:
         "settings",
         "alpha_vantage",
         "yahoo",
+        "finnhub",
         "gRPC port",
         "HTTP port",
         "state folder",
@@ -135,6 +137,7 @@ async def test_where_all_is_well_every_finding_is_ok() -> None:
         "calendar",
         "reach alpha_vantage",
         "reach yahoo",
+        "reach finnhub",
         "clock",
     ]
 
@@ -147,6 +150,7 @@ async def test_vendors_are_asked_for_their_root_without_a_key() -> None:
     assert {target.url for target in world.asked if not target.direct} == {
         "https://www.alphavantage.co/",
         "https://query2.finance.yahoo.com/",
+        "https://finnhub.io/",
     }
 
 
@@ -164,6 +168,14 @@ async def test_a_missing_key_is_a_warning_that_says_where_to_put_one() -> None:
     assert findings["alpha_vantage"].verdict is Verdict.WARN
     assert "ALPHAVANTAGE_API_KEY_FILE" in findings["alpha_vantage"].advice
     assert "vendors" not in findings
+
+
+async def test_each_vendor_without_a_key_says_where_to_put_its_own() -> None:
+    findings = await found(World(), load_settings(environ=ALPHA_VANTAGE_ONLY))
+
+    assert findings["alpha_vantage"].verdict is Verdict.OK
+    assert findings["finnhub"].verdict is Verdict.WARN
+    assert "FINNHUB_API_KEY_FILE" in findings["finnhub"].advice
 
 
 async def test_the_public_key_is_a_warning() -> None:

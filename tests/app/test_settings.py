@@ -6,7 +6,6 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from ingestion_server.app.sections import AlphaVantagePlan
 from ingestion_server.app.settings import (
     DEFAULT,
     FIELDS,
@@ -14,8 +13,10 @@ from ingestion_server.app.settings import (
     SettingsError,
     load_settings,
 )
+from ingestion_server.app.vendor_sections import AlphaVantagePlan, FinnhubPlan
 from ingestion_server.policies.limits import PolicyLimits
 from ingestion_server.providers.alpha_vantage import declarations as alpha_vantage
+from ingestion_server.providers.finnhub import declarations as finnhub
 from ingestion_server.providers.yahoo import declarations as yahoo
 from ingestion_server.sandbox.options import PLANS, SandboxOptions
 
@@ -34,7 +35,7 @@ def test_without_any_source_the_defaults_hold() -> None:
 
     assert settings.grpc.address == "127.0.0.1:50051"
     assert settings.http.address == "127.0.0.1:8080"
-    assert settings.providers.order == ("alpha_vantage", "yahoo")
+    assert settings.providers.order == ("alpha_vantage", "yahoo", "finnhub")
     assert settings.origin("grpc.address") == DEFAULT
 
 
@@ -58,6 +59,7 @@ def test_the_sandbox_section_is_the_options_of_the_sandbox() -> None:
 
 def test_the_plans_are_those_the_vendors_declare() -> None:
     assert set(get_args(AlphaVantagePlan)) == set(alpha_vantage.PLANS) == set(PLANS)
+    assert set(get_args(FinnhubPlan)) == set(finnhub.PLANS)
     for plan in yahoo.PLANS:
         load_settings(environ={"INGESTION_PROVIDERS__YAHOO__PLAN": plan})
 
@@ -116,9 +118,12 @@ def test_a_wrong_value_is_told_with_its_key_its_origin_and_what_was_expected() -
         ("TRANSPORT__CALL_SECONDS", "0", "a number > 0"),
         ("TRANSPORT__CALL_SECONDS", "inf", "a number > 0"),
         ("RETRY__ATTEMPTS", "1.5", "an integer ≥ 1"),
-        ("PROVIDERS__ORDER", "yahoo,finnhub", "vendors (alpha_vantage, yahoo)"),
+        ("PROVIDERS__ORDER", "yahoo,acme", "vendors (alpha_vantage, yahoo, finnhub)"),
         ("PROVIDERS__ORDER", "yahoo,yahoo", "each at most once"),
         ("PROVIDERS__ALPHA_VANTAGE__PLAN", "gold", "one of free, 75, 150"),
+        ("PROVIDERS__FINNHUB__PLAN", "gold", "one of free, 150, premium, 900"),
+        ("SANDBOX__FINNHUB_PLAN", "900", "one of free, premium, or CALLS"),
+        ("SANDBOX__TRADES_PER_SECOND", "0", "a number from 0.01 to 1000"),
         ("PROVIDERS__YAHOO__BREAKER__FAILURES", "0", "an integer ≥ 1"),
         ("PROVIDERS__YAHOO__BREAKER__REST_SECONDS", "0", "a number > 0"),
         ("LOG__LEVEL", "loud", "one of debug, info, warning, error"),

@@ -39,6 +39,26 @@ def test_what_the_sandbox_refuses_is_no_setting(plan: str) -> None:
         load_settings(overrides={"sandbox": {"alpha_vantage_plan": plan}}, environ={})
 
 
+FINNHUB_GOOD = ["free", "premium", "1per1s", "60per5s"]
+FINNHUB_BAD = ["", "75", "900", "0per5s", "5per5", "free|premium"]
+
+
+@pytest.mark.parametrize("plan", FINNHUB_GOOD)
+def test_what_the_sandbox_takes_for_finnhub_is_a_setting(plan: str) -> None:
+    settings = load_settings(environ={}, overrides={"sandbox": {"finnhub_plan": plan}})
+
+    assert settings.sandbox.finnhub_plan == plan
+    assert sandbox.SandboxOptions(**settings.sandbox.model_dump())
+
+
+@pytest.mark.parametrize("plan", FINNHUB_BAD)
+def test_what_the_sandbox_refuses_for_finnhub_is_no_setting(plan: str) -> None:
+    with pytest.raises(ValueError, match="must be one of"):
+        sandbox.SandboxOptions(finnhub_plan=plan)
+    with pytest.raises(SettingsError, match="one of free, premium, or CALLS"):
+        load_settings(overrides={"sandbox": {"finnhub_plan": plan}}, environ={})
+
+
 def test_the_words_for_it_are_those_of_the_sandbox() -> None:
     field = FIELDS["sandbox.alpha_vantage_plan"]
 

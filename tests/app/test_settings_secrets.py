@@ -13,6 +13,11 @@ from ingestion_server.app.settings import SettingsError, load_settings
 KEY = "s3cr3t-k3y"
 OURS = "INGESTION_PROVIDERS__ALPHA_VANTAGE__API_KEY"
 ORDER = [OURS, "ALPHAVANTAGE_API_KEY", "ALPHA_VANTAGE_API_KEY"]
+NAMES = [
+    *(("alpha_vantage", name) for name in ORDER),
+    ("finnhub", "INGESTION_PROVIDERS__FINNHUB__API_KEY"),
+    ("finnhub", "FINNHUB_API_KEY"),
+]
 
 
 def told(file: Path | None = None, **environ: str) -> str:
@@ -22,23 +27,25 @@ def told(file: Path | None = None, **environ: str) -> str:
     return "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_a_key_is_read_by_each_of_its_names(name: str) -> None:
+@pytest.mark.parametrize(("vendor", "name"), NAMES)
+def test_a_key_is_read_by_each_of_its_names(vendor: str, name: str) -> None:
     settings = load_settings(environ={name: f"{KEY}\n"})
 
-    assert settings.providers.key_of("alpha_vantage") == KEY
-    assert settings.origin("providers.alpha_vantage.api_key") == name
+    assert settings.providers.key_of(vendor) == KEY
+    assert settings.origin(f"providers.{vendor}.api_key") == name
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_a_key_is_read_from_a_mounted_file(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("vendor", "name"), NAMES)
+def test_a_key_is_read_from_a_mounted_file(
+    vendor: str, name: str, tmp_path: Path
+) -> None:
     file = tmp_path / "key"
     file.write_text(f"{KEY}\r\n")
 
     settings = load_settings(environ={f"{name}_FILE": str(file)})
 
-    assert settings.providers.key_of("alpha_vantage") == KEY
-    assert settings.origin("providers.alpha_vantage.api_key") == f"{name}_FILE"
+    assert settings.providers.key_of(vendor) == KEY
+    assert settings.origin(f"providers.{vendor}.api_key") == f"{name}_FILE"
 
 
 def test_our_own_name_wins_over_customary_ones(tmp_path: Path) -> None:

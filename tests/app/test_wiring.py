@@ -133,6 +133,20 @@ async def test_a_plan_that_is_set_for_the_vendor_goes_before(
     assert (use.plan, limits(use)[0][1]) == ("75", 75)
 
 
+@pytest.mark.parametrize(("plan", "per_minute"), [("free", 60), ("premium", 300)])
+async def test_each_vendor_has_the_plan_that_the_simulation_gives_it(
+    environ: dict[str, str], plan: str, per_minute: int
+) -> None:
+    settings = chosen(environ, **{PLAN: "75", "INGESTION_SANDBOX__FINNHUB_PLAN": plan})
+
+    finnhub = await use_of(settings, ELSEWHERE, "finnhub")
+    alpha_vantage = await use_of(settings, ELSEWHERE)
+
+    assert finnhub.plan == plan
+    assert limits(finnhub) == [("second", 30, 1.0), ("minute", per_minute, 60.0)]
+    assert alpha_vantage.plan == "75"
+
+
 async def test_real_keys_have_the_vendors_default_plan(environ: dict[str, str]) -> None:
     use = await use_of(chosen(environ, **{PLAN: "75"}), Mode())
 

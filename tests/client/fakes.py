@@ -21,8 +21,10 @@ from marketdata.ingestion.v1 import (
     quota_pb2,
     quota_service_pb2,
     quota_service_pb2_grpc,
+    stream_pb2,
 )
 
+from tests.client.streams import FakeStreams
 from tests.client.telling import DAY, FIRST, Refusal, stamp
 from tests.client.vendors import FakeProviders
 
@@ -38,6 +40,8 @@ class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
         self.requests: list[Message] = []
         self.asked = threading.Event()
         self.ended = threading.Event()
+        self.live = FakeStreams()
+        self.quoted: ingestion_service_pb2.GetQuotesResponse | Refusal = quotes()
 
     def Fetch(  # noqa: N802 - named by the contract
         self,
@@ -67,6 +71,25 @@ class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
             if isinstance(told, Refusal):
                 told.raise_in(context)
             yield told
+
+    def GetQuotes(  # noqa: N802 - named by the contract
+        self,
+        request: ingestion_service_pb2.GetQuotesRequest,
+        context: grpc.ServicerContext,
+    ) -> ingestion_service_pb2.GetQuotesResponse:
+        """Answer as told."""
+        self.requests.append(request)
+        if isinstance(self.quoted, Refusal):
+            self.quoted.raise_in(context)
+        return self.quoted
+
+    def StreamQuotes(  # noqa: N802 - named by the contract
+        self,
+        request: ingestion_service_pb2.StreamQuotesRequest,
+        context: grpc.ServicerContext,
+    ) -> Iterator[ingestion_service_pb2.StreamQuotesResponse]:
+        """Stream live data as told."""
+        return self.live.stream(request, context)
 
 
 class FakeQuotas(quota_service_pb2_grpc.QuotaServiceServicer):
@@ -288,6 +311,61 @@ def failed(
     failure.retry_delay.FromTimedelta(timedelta(seconds=3))
     return ingestion_service_pb2.FetchBatchResponse(
         symbol=symbol, failure=failure, last=True
+    )
+
+
+def quotes() -> ingestion_service_pb2.GetQuotesResponse:
+    """Tell of one that a vendor told late, one that is live, and one unknown."""
+    asked = ingestion_service_pb2.QuoteResult(
+        symbol="AAPL",
+        provider="yahoo",
+        quote=stream_pb2.Quote(
+            symbol="AAPL",
+            time=stamp(FIRST),
+            bid=101.25,
+            bid_size=3,
+            ask=101.5,
+            provider="yahoo",
+            received_at=stamp(FIRST),
+        ),
+        trade=stream_pb2.Trade(
+            symbol="AAPL",
+            time=stamp(FIRST),
+            price=101.5,
+            provider="yahoo",
+            received_at=stamp(FIRST),
+        ),
+        received_at=stamp(FIRST),
+        currency="USD",
+        previous_close=100.0,
+        attempts=[attempt()],
+    )
+    asked.age.FromTimedelta(timedelta(seconds=90))
+    asked.feed_delay.FromTimedelta(timedelta(minutes=15))
+    live = ingestion_service_pb2.QuoteResult(
+        symbol="btc/usd",
+        provider="finnhub",
+        live=True,
+        trade=stream_pb2.Trade(
+            symbol="BTC/USD",
+            sequence=7,
+            time=stamp(FIRST),
+            price=42_000.5,
+            time_doubtful=True,
+        ),
+        received_at=stamp(FIRST),
+    )
+    live.age.FromTimedelta(timedelta(milliseconds=250))
+    return ingestion_service_pb2.GetQuotesResponse(
+        results=[asked, live, unquoted("NOSUCH", "SYMBOL_UNKNOWN", 5)],
+        request_id="r-1",
+    )
+
+
+def unquoted(symbol: str, reason: str, code: int) -> ingestion_service_pb2.QuoteResult:
+    """Tell of one that nobody could tell of."""
+    return ingestion_service_pb2.QuoteResult(
+        symbol=symbol, failure=failed(symbol, reason, code).failure
     )
 
 

@@ -15,9 +15,9 @@ import typer
 from marketdata.ingestion.v1 import error_reason_pb2
 
 from ingestion_server.app import schema, secrets
-from ingestion_server.app.sections import WindowSettings
 from ingestion_server.app.settings import FIELDS, load_settings
 from ingestion_server.app.sources import CONFIG_VARIABLE
+from ingestion_server.app.vendor_sections import WindowSettings
 from ingestion_server.cli.exits import Exit
 from ingestion_server.cli.failure import STATUSES
 from ingestion_server.cli.main import app
@@ -27,8 +27,10 @@ from ingestion_server.ports.policy import BreakerPosition, BreakerState
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import AlertKind
 from ingestion_server.providers.alpha_vantage import AlphaVantage
+from ingestion_server.providers.finnhub import Finnhub
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.sandbox import faults
+from ingestion_server.sandbox.asking import asked
 from ingestion_server.service.statuses import CODES
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
 from ingestion_server.telemetry.cache_metrics import cache_parts
@@ -174,7 +176,9 @@ def test_every_variable_exists(document: Path) -> None:
     }
 
     named = set(
-        re.findall(r"\b(?:INGESTION_|ALPHA_?VANTAGE_)[A-Z_]*", document.read_text())
+        re.findall(
+            r"\b(?:INGESTION_|ALPHA_?VANTAGE_|FINNHUB_)[A-Z_]*", document.read_text()
+        )
     )
 
     assert named <= known
@@ -281,20 +285,22 @@ def test_every_field_of_a_window_is_explained() -> None:
     assert fields == list(WindowSettings.model_fields)
 
 
-@pytest.mark.parametrize("vendor", [AlphaVantage(), Yahoo()], ids=lambda v: v.name)
+@pytest.mark.parametrize(
+    "vendor", [AlphaVantage(), Yahoo(), Finnhub()], ids=lambda v: v.name
+)
 def test_every_endpoint_of_a_vendor_is_listed(vendor: Provider) -> None:
     text = (DOCS / "vendors.md").read_text().split(f"(`{vendor.name}`)\n")[1]
     _, listed = text.split("\n## ")[0].split("**Endpoints**")
 
     named = set(_INLINE.findall(listed.partition("\n**")[0]))
 
-    assert named - {":full"} == vendor.endpoints
+    assert named - {":full", ":international"} == vendor.endpoints
 
 
 def test_the_table_of_faults_is_the_sandbox() -> None:
-    everyone = {faults.ALPHA_VANTAGE, faults.YAHOO}
+    everyone = {faults.ALPHA_VANTAGE, faults.YAHOO, faults.FINNHUB}
     table = {
-        name: everyone if vendors == "both" else {vendors}
+        name: everyone if vendors == "all" else set(vendors.split(", "))
         for name, vendors, _ in rows(DOCS / "sandbox.md", "Faults")
     }
 
@@ -306,7 +312,7 @@ def test_the_sandbox_takes_the_faults_in_the_examples(document: Path) -> None:
     shell = "\n".join(fences(document, "sh")).replace("\\\n", " ")
     examples = re.findall(r"-d '(\{\"fault\".*?\})' +\S+/control/(\w+)", shell)
 
-    found = [faults.parsed(vendor, json.loads(body)) for body, vendor in examples]
+    found = [asked(vendor, json.loads(body)) for body, vendor in examples]
 
     assert found
 

@@ -37,6 +37,7 @@ from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
 from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
+from ingestion_server.service.quoting import QuoteDesk
 from ingestion_server.service.server import GrpcServer, bound_server
 
 UNMETERED: Final = {
@@ -46,6 +47,8 @@ UNMETERED: Final = {
 """Settings that let tests ask Yahoo without pauses."""
 FREE: Final = {"SANDBOX__ALPHA_VANTAGE_PLAN": "free"}
 """Settings with which Alpha Vantage allows 25 calls a day, and one a second."""
+TWO_VENDORS: Final = {"PROVIDERS__FINNHUB__ENABLED": "false"}
+"""Settings for tests in which a third vendor would answer as well."""
 Build = Callable[..., AbstractAsyncContextManager["House"]]
 """Builds a house, as ``house`` does, but knows where calendars are kept."""
 NOON = datetime(2024, 6, 12, 12, 0, tzinfo=UTC)
@@ -181,6 +184,23 @@ class House:
         except grpc.aio.AioRpcError as error:
             raise RefusedError(error) from error
 
+    async def quotes(
+        self,
+        *symbols: str,
+        timeout: float | None = 20,  # noqa: ASYNC109 - the deadline of the call
+        **request: Any,
+    ) -> ingestion_service_pb2.GetQuotesResponse:
+        """Get quotes; the request is written as in JSON. Raises ``RefusedError``."""
+        message = json_format.ParseDict(
+            request, ingestion_service_pb2.GetQuotesRequest(symbols=symbols)
+        )
+        try:
+            return await self.stub.GetQuotes(
+                message, timeout=timeout, metadata=self.metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from error
+
     async def spend(self, vendor: str, calls: int) -> None:
         """Make so many calls of a vendor, none of them too soon after another."""
         for _ in range(calls):
@@ -286,6 +306,7 @@ async def house(
             door,
             symbols_at_once=chosen.grpc.symbols_at_once,
             replies=rooms.replies,
+            quotes=QuoteDesk(rooms.quoter, door, clock),
         )
         quotas = QuotaServicer(rooms.ledger, door, clock)
         providers = ProviderServicer(

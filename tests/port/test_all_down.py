@@ -12,9 +12,9 @@ from tests.port.house import UNMETERED, Build, House, anew, pinned, served_by
 MAY = {"start": "2024-05-01T00:00:00Z", "end": "2024-06-01T00:00:00Z"}
 RAW = {"symbol": "MSFT", "adjustment": "ADJUSTMENT_RAW", **MAY}
 SPLIT = {"symbol": "MSFT", "adjustment": "ADJUSTMENT_SPLIT", **MAY}
-NATIVE = {"alpha_vantage": RAW, "yahoo": SPLIT}
+NATIVE = {"alpha_vantage": RAW, "yahoo": SPLIT, "finnhub": SPLIT}
 QUICK = {**UNMETERED, "RETRY__ATTEMPTS": "1"}
-VENDORS = ["alpha_vantage", "yahoo"]
+VENDORS = ["alpha_vantage", "yahoo", "finnhub"]
 
 
 async def all_calls(home: House) -> list[int]:
@@ -33,7 +33,7 @@ async def test_all_down_is_not_a_hot_loop(build: Build) -> None:
                 Code.UNAVAILABLE,
                 "ALL_PROVIDERS_FAILED",
             )
-            assert await all_calls(home) == [asked + 1, asked + 1]
+            assert await all_calls(home) == [asked + 1] * 3
         home.clock.advance(10)
 
         for _ in range(3):
@@ -43,10 +43,10 @@ async def test_all_down_is_not_a_hot_loop(build: Build) -> None:
                 "ALL_PROVIDERS_FAILED",
             )
             assert failed.retry_seconds == pytest.approx(20, abs=2)
-            assert failed.facts["providers"] == "alpha_vantage,yahoo"
+            assert failed.facts["providers"] == "alpha_vantage,yahoo,finnhub"
         home.clock.advance(17)
         await home.refused(**SPLIT)
-        assert await all_calls(home) == [5, 5]
+        assert await all_calls(home) == [5] * 3
 
 
 async def test_the_first_recovery_is_what_the_caller_is_told(build: Build) -> None:
@@ -55,9 +55,10 @@ async def test_the_first_recovery_is_what_the_caller_is_told(build: Build) -> No
         for _ in range(5):
             await home.refused(**RAW, source_policy=pinned("alpha_vantage"))
         home.clock.advance(20)
-        await home.fault("yahoo", "status_500")
-        for _ in range(5):
-            await home.refused(**SPLIT, source_policy=pinned("yahoo"))
+        for vendor in ("yahoo", "finnhub"):
+            await home.fault(vendor, "status_500")
+            for _ in range(5):
+                await home.refused(**SPLIT, source_policy=pinned(vendor))
 
         failed = await home.refused(**SPLIT)
 

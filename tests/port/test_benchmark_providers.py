@@ -15,6 +15,7 @@ from marketdata.ingestion.v1 import provenance_pb2 as truth
 
 from tests.port.house import (
     FREE,
+    TWO_VENDORS,
     UNMETERED,
     Build,
     House,
@@ -40,6 +41,12 @@ INDEX = {"symbol": "^GSPC", "limit": 20}
 HALF_A_DAY = 12
 """The free plan of Alpha Vantage has 25 calls a day."""
 Response = provider_service_pb2.BenchmarkProvidersResponse
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 async def compared(

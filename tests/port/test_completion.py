@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from marketdata.ingestion.v1 import provenance_pb2 as truth
 
 from ingestion_server.app.mode import Mode
 from tests.port.house import (
+    TWO_VENDORS,
     UNMETERED,
     Build,
     House,
@@ -30,6 +32,12 @@ SPRING = {"start": "2024-01-02T00:00:00Z", "end": "2024-06-12T00:00:00Z"}
 RAW_OF = {"alpha_vantage": "ADJUSTMENT_RAW", "yahoo": "ADJUSTMENT_SPLIT"}
 """What a vendor has as it is, so that it is asked for nothing else."""
 SERVED = truth.ATTEMPT_OUTCOME_SERVED
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 def day(text: str) -> str:

@@ -12,6 +12,7 @@ from marketdata.ingestion.v1 import provider_pb2
 
 from tests.port.house import (
     FREE,
+    TWO_VENDORS,
     Build,
     House,
     attempts,
@@ -31,14 +32,26 @@ from tests.port.roster import (
     broken,
     changed,
     refusal,
-    route,
     vendors,
 )
+from tests.port.roster import route as whole_route
 
 INDEX = {"symbol": "^GSPC", "asset_class": "ASSET_CLASS_INDEX", **MAY}
 FREE_DAY = 25
 NEXT_MIDNIGHT = datetime(2024, 6, 13, 4, tzinfo=UTC)
 """In New York, where the day of Alpha Vantage ends."""
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
+
+
+async def route(home: House, **request: Any) -> list[provider_pb2.RouteCandidate]:
+    """Explain a route, without the vendor that is switched off here."""
+    told = await whole_route(home, **request)
+    return [each for each in told if each.provider != "finnhub"]
 
 
 def names(candidates: list[provider_pb2.RouteCandidate]) -> list[tuple[str, bool]]:

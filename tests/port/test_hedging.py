@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from marketdata.ingestion.v1 import ingestion_service_pb2, provider_service_pb2
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
 from tests.port.house import (
+    TWO_VENDORS,
     UNMETERED,
     Build,
     House,
@@ -43,6 +45,12 @@ CHARTS = 2
 SERVED = truth.ATTEMPT_OUTCOME_SERVED
 OVERTAKEN = truth.ATTEMPT_OUTCOME_OVERTAKEN
 Answer = ingestion_service_pb2.FetchResponse
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 def ways(answer: Answer) -> list[tuple[str, int, bool]]:

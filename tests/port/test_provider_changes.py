@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from grpc import StatusCode as Code
 
-from tests.port.house import Build, House, anew, pinned, served_by
+from tests.port.house import TWO_VENDORS, Build, House, anew, pinned, served_by
 from tests.port.roster import (
     AV,
     QUICK,
@@ -22,6 +22,12 @@ from tests.port.roster import (
     vendors,
     watching,
 )
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 async def who(home: House) -> str:
@@ -85,7 +91,7 @@ async def test_a_priority_swaps_who_is_asked_first(build: Build) -> None:
 
         assert (before, await who(home)) == (AV, YAHOO)
         assert (told.priority, told.priority_configured) == (5, True)
-        assert list(await vendors(home)) == [YAHOO, AV]
+        assert list(await vendors(home)) == [YAHOO, AV, "finnhub"]
 
 
 async def test_changes_survive_a_restart(build: Build, tmp_path: Path) -> None:
@@ -104,8 +110,9 @@ async def test_changes_survive_a_restart(build: Build, tmp_path: Path) -> None:
     assert [(one.name, one.priority) for one in listed.values()] == [
         (YAHOO, 5),
         (AV, 10),
+        ("finnhub", 30),
     ]
-    assert [one.enabled for one in listed.values()] == [True, False]
+    assert [one.enabled for one in listed.values()] == [True, False, False]
     assert served == YAHOO
     # They are no news: nobody changed anything since the start.
     assert not first.events

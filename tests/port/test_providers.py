@@ -51,14 +51,16 @@ async def test_all_vendors_are_listed_in_order_with_all_they_declare(
     async with build(settings=FREE) as home:
         listed = await vendors(home)
 
-    assert list(listed) == [AV, YAHOO]
-    assert [one.priority for one in listed.values()] == [10, 20]
+    assert list(listed) == [AV, YAHOO, "finnhub"]
+    assert [one.priority for one in listed.values()] == [10, 20, 30]
     for one in listed.values():
         assert one.enabled
         assert not one.priority_configured
         assert not one.unusable_reason
         assert one.lifecycle.stage == Stage.STAGE_ACTIVE
-    assert [one.price.plan for one in listed.values()] == ["free", "unofficial"]
+    assert [one.price.plan for one in listed.values()] == [
+        *("free", "unofficial", "premium")
+    ]
     assert listed[YAHOO].feed_delay.seconds == 900
     assert not listed[AV].HasField("feed_delay")
 

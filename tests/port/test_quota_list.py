@@ -221,8 +221,10 @@ async def test_vendors_come_in_the_order_in_which_they_are_asked(
     async with build(settings={"PROVIDERS__ORDER": "yahoo", **FREE}) as home:
         listed = await home.listed()
 
-        assert [one.provider for one in listed.providers] == ["yahoo", AV]
-        assert [one.provider for one in listed.windows] == ["yahoo", AV, AV]
+        assert [one.provider for one in listed.providers] == ["yahoo", AV, "finnhub"]
+        assert [one.provider for one in listed.windows] == [
+            *("yahoo", AV, AV, "finnhub", "finnhub")
+        ]
         assert abs(seconds_between(home.clock.now(), listed.as_of)) < 5
 
 
@@ -249,5 +251,5 @@ async def test_a_vendor_that_is_switched_off_has_no_windows(build: Build) -> Non
         with pytest.raises(RefusedError) as refused:
             await home.listed("yahoo")
 
-    assert {one.provider for one in listed.windows} == {AV}
+    assert {one.provider for one in listed.windows} == {AV, "finnhub"}
     assert refused.value.reason == "INVALID_QUERY"

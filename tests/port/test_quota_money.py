@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from grpc import StatusCode as Code
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
 from tests.port.house import (
+    TWO_VENDORS,
     UNMETERED,
     Build,
     RefusedError,
@@ -26,6 +28,12 @@ AV = "alpha_vantage"
 RAW = {"symbol": "MSFT", "limit": 5, "adjustment": "ADJUSTMENT_RAW"}
 PAID = {**UNMETERED, **budget(AV, price_per_unit_usd=0.01)}
 """Alpha Vantage costs a cent a call, and Yahoo nothing."""
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 def at_most(usd: float, **policy: Any) -> dict[str, Any]:

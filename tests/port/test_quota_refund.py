@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from grpc import StatusCode as Code
 from ingestion_server.app.mode import Mode
 from tests.port.house import (
     FREE,
+    TWO_VENDORS,
     UNMETERED,
     Build,
     House,
@@ -29,6 +30,12 @@ LONG_ENOUGH_SECONDS = 60
 """For a breaker to rest."""
 ONCE = {"RETRY__ATTEMPTS": "1"}
 LONG = [{"name": "hour", "limit": 100, "seconds": 3600}]
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode as Code
 
-from tests.port.house import FREE, Build, House, RefusedError, one_call
+from tests.port.house import FREE, TWO_VENDORS, Build, House, RefusedError, one_call
 
 AV = "alpha_vantage"
 MIDNIGHTS = [
@@ -20,6 +21,12 @@ MIDNIGHTS = [
 # Around midnight nothing leaves for half a second, in case the vendor's clock differs
 # from ours.
 MIDNIGHT_SECONDS = 1.0
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 async def refused_until(

@@ -91,7 +91,7 @@ async def test_the_first_message_tells_everything(build: Build) -> None:
         return [(one.provider, one.name, one.used) for one in windows]
 
     assert state(first.windows) == state(listed.windows)
-    assert [one.provider for one in first.providers] == [AV, "yahoo"]
+    assert [one.provider for one in first.providers] == [AV, "yahoo", "finnhub"]
     assert not first.alerts
 
 

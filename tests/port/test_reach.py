@@ -83,7 +83,7 @@ async def test_what_no_vendor_can_serve_is_said_with_each_ones_reason(
         Code.FAILED_PRECONDITION,
         "CAPABILITY_MISSING",
     )
-    assert set(failed.facts) == {"alpha_vantage", "yahoo"}
+    assert set(failed.facts) == {"alpha_vantage", "yahoo", "finnhub"}
 
 
 async def test_a_market_without_a_calendar_says_so(quick: House) -> None:

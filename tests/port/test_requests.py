@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from marketdata.ingestion.v1 import bar_pb2, ingestion_service_pb2
 from marketdata.ingestion.v1 import provenance_pb2 as truth
 
 from tests.port.house import (
+    TWO_VENDORS,
     Build,
     House,
     RefusedError,
@@ -72,6 +74,12 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         {"symbol", "limit", "interval"},
     ),
 ]
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 @pytest.mark.parametrize(("request_", "fields"), WRONG)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.port.house import (
+    TWO_VENDORS,
     UNMETERED,
     Build,
     House,
@@ -25,6 +26,12 @@ QUICK = {**UNMETERED, "RETRY__ATTEMPTS": "1", "HEDGE__SHARE": "0"}
 MOST_CALLS = 6
 """Within so many calls traffic must move."""
 PROBE_SECONDS = 10.5
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 async def slow_fetch(home: House, **request: object) -> str:

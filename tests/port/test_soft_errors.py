@@ -128,8 +128,8 @@ async def test_unknown_is_not_said_while_a_vendor_that_may_know_is_down(
 
 
 async def test_silence_is_never_called_delisted(home: House) -> None:
-    await home.fault("alpha_vantage", "empty")
-    await home.fault("yahoo", "empty")
+    for vendor in ("alpha_vantage", "yahoo", "finnhub"):
+        await home.fault(vendor, "empty")
 
     failed = await home.refused(symbol="MSFT", **MAY)
 
@@ -140,6 +140,7 @@ async def test_silence_is_never_called_delisted(home: House) -> None:
 async def test_rubbish_from_all_is_called_rubbish(home: House) -> None:
     await home.fault("alpha_vantage", "malformed")
     await home.fault("yahoo", "html")
+    await home.fault("finnhub", "truncated")
 
     failed = await home.refused(symbol="MSFT", **MAY)
 

@@ -159,8 +159,9 @@ async def test_without_the_splits_raw_is_never_passed_off_as_split(
         assert failed.reason == reason
         assert (await home.functions())["SPLITS"] == 1
 
-        # That a symbol is unknown is not asked again at once.
-        home.clock.advance(61)
+        # An unknown symbol is not asked for again at once, and what the plan lacks not
+        # for a day.
+        home.clock.advance(86_401)
         await home.fault("alpha_vantage", fault, times=1)
         answer = await home.fetch(**request)
         assert served_by(answer) == ["yahoo"]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode as Code
 
-from tests.port.house import Build, House, RefusedError, anew, pinned, served_by
+from tests.port.house import (
+    TWO_VENDORS,
+    Build,
+    House,
+    RefusedError,
+    anew,
+    pinned,
+    served_by,
+)
 
 MAY = {"start": "2024-05-01T00:00:00Z", "end": "2024-06-01T00:00:00Z"}
 RAW = {"symbol": "MSFT", "adjustment": "ADJUSTMENT_RAW", **MAY}
@@ -20,6 +29,12 @@ PLAN_OF_75 = {
     "PROVIDERS__ALPHA_VANTAGE__PLAN": "75",
     "SANDBOX__ALPHA_VANTAGE_PLAN": "75",
 }
+
+
+@pytest.fixture
+def usual() -> Mapping[str, str]:
+    """Have the two vendors of which these tests are."""
+    return TWO_VENDORS
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

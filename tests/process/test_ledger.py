@@ -418,7 +418,7 @@ def test_the_command_line_shows_what_is_left(
     both = json.loads(plain.output)
     (day,) = [one for one in both["quotas"]["windows"] if one["name"] == "day"]
     assert (day["used"], day["limit"], day["remaining"]) == ("1", "25", "24")
-    assert len(both["quotas"]["windows"]) == len(both["forecast"]["windows"]) == 3
+    assert len(both["quotas"]["windows"]) == len(both["forecast"]["windows"]) == 5
     (window,) = json.loads(named.output)["quotas"]["windows"]
     assert window["provider"] == "yahoo"
 

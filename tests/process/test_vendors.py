@@ -20,7 +20,7 @@ def listed(door: str, run: Run, *arguments: str) -> dict[str, Any]:
 def test_providers_are_written_as_json(house: tuple[str, str], run: Run) -> None:
     vendors = listed(house[0], run)
 
-    assert list(vendors) == [AV, YAHOO]
+    assert list(vendors) == [AV, YAHOO, "finnhub"]
     for one in vendors.values():
         assert one["enabled"]
         assert one["lifecycle"]["stage"] == "STAGE_ACTIVE"

@@ -118,7 +118,7 @@ async def test_minutes_older_than_a_month_are_young_enough_when_recorded(
 
     assert served_by(answer) == ["yahoo"]
     assert received(answer) == {page.recorded}
-    assert attempts(answer)[-1] == ("yahoo", "PARTIAL")
+    assert ("yahoo", "PARTIAL") in attempts(answer)
     assert (
         holes(answer)
         == page.holes

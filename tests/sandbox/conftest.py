@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -57,6 +57,8 @@ class Caller:
     session: aiohttp.ClientSession
     stop: Callable[[], Awaitable[None]]
     """Stops the sandbox before the test ends."""
+    sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
+    """Streams that are closed when the test ends."""
 
     async def get(self, path: str, **query: str) -> tuple[int, bytes]:
         """Return status and body."""
@@ -103,6 +105,11 @@ def at(text: str, zone=NEW_YORK) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()) * 10**9
 
 
+async def _close(caller: Caller) -> None:
+    for socket in caller.sockets:
+        await socket.close()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_blocks() -> Iterator[None]:
     """Fail a test whose event loop is blocked by the sandbox's code."""
@@ -129,7 +136,9 @@ async def opened():
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
             )
-            return Caller(running.url, clock, session, house.aclose)
+            caller = Caller(running.url, clock, session, house.aclose)
+            stack.push_async_callback(_close, caller)
+            return caller
 
         yield start
 

@@ -304,6 +304,8 @@ async def test_delete_clears_one_vendor(caller):
         ("yahoo", {"fault": "latency", "probability": 1.5}),
         ("yahoo", {"fault": "latency", "probability": True}),
         ("yahoo", {"fault": "latency", "times": 0}),
+        ("yahoo", {"fault": "omit_rows"}),
+        ("finnhub", {"fault": "omit_rows", "count": 0.5}),
         ("yahoo", {"fault": "latency", "symbols": "KO"}),
         ("yahoo", {"fault": "latency", "second": 1}),
     ],
@@ -319,7 +321,7 @@ async def test_what_does_not_suit_is_a_400(caller, vendor, document):
 
 async def test_unknown_control_calls_are_404(caller):
     """With the list of those that exist."""
-    status, answer = await caller.control("POST", "finnhub", {"fault": "html"})
+    status, answer = await caller.control("POST", "nobody", {"fault": "html"})
 
     assert status == 404
     assert "/control/stats" in answer["error"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import shutil
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -38,6 +37,7 @@ from tests.transport.fakes import (
     ask,
     blurting,
     breaking_off,
+    certified,
     serving,
     shaking_hands,
 )
@@ -82,21 +82,6 @@ def always(answer: Callable[[], web.Response]) -> Handler:
 def hello() -> web.Response:
     """Answer with a greeting."""
     return web.Response(body=b"hello", headers={"X-Two": "words"})
-
-
-async def certified(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate that nobody vouches for, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl here to make a certificate with")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    made = await asyncio.create_subprocess_exec(
-        *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-        *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await made.wait() == 0
-    return certificate, key
 
 
 async def test_an_answer_arrives_with_its_facts() -> None:

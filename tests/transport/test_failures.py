@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import zlib
 
@@ -9,6 +10,13 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
+from websockets.exceptions import (
+    InvalidMessage,
+    InvalidProxy,
+    InvalidProxyMessage,
+    InvalidUpgrade,
+    InvalidURI,
+)
 from yarl import URL
 
 from ingestion_server.domain.errors import (
@@ -59,6 +67,17 @@ HERE = ConnectionKey("h", 443, True, True, None, None, None)  # noqa: FBT003
         (zlib.error("x"), MalformedPayloadError, "not encoded"),
         (ValueError("a header"), MalformedPayloadError, "cannot carry"),
         (ssl.SSLError(1, "no"), ProviderUnavailableError, "TLS"),
+        (
+            ssl.SSLCertVerificationError(1, "no"),
+            ProviderUnavailableError,
+            "certificate",
+        ),
+        (socket.gaierror(-2, "no"), ProviderUnavailableError, "name is not known"),
+        (InvalidURI("x", "no"), MalformedPayloadError, "no url"),
+        (InvalidProxy("x", "no"), ProviderUnavailableError, "proxy's address"),
+        (InvalidProxyMessage(), ProviderUnavailableError, "proxy refused"),
+        (InvalidMessage(), ProviderUnavailableError, "with HTTP"),
+        (InvalidUpgrade("Upgrade"), ProviderUnavailableError, "agree to a WebSocket"),
     ],
 )
 def test_the_most_specific_row_decides(
@@ -77,3 +96,14 @@ def test_a_cause_that_tells_a_query_is_not_chained() -> None:
 
     assert failures.chained(telling) is None
     assert failures.chained(harmless) is harmless
+
+
+@pytest.mark.parametrize("text", ["no HTTP: k3y", "https://h/?key=1"])
+def test_a_cause_that_comes_from_what_tells_a_secret_is_not_chained(text: str) -> None:
+    harmless = OSError("no route")
+    harmless.__cause__ = ValueError(text)
+
+    def blank(told: str) -> str:
+        return told.replace("k3y", "***")
+
+    assert failures.chained(harmless, blank) is None

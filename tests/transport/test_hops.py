@@ -31,6 +31,16 @@ def test_plain_http_may_stay_plain_or_become_better() -> None:
         assert hop.full_url.endswith("/c")
 
 
+def test_only_the_schemes_of_the_door_are_taken() -> None:
+    stream = HttpRequest(NAME, f"wss://{HOST}/")
+
+    assert hops.checked(stream, HOSTS[NAME], hops.WEBSOCKET).hostname == HOST
+    with pytest.raises(MalformedPayloadError, match="refused"):
+        hops.checked(stream, HOSTS[NAME])
+    with pytest.raises(MalformedPayloadError, match="refused"):
+        hops.checked(ask(), HOSTS[NAME], hops.WEBSOCKET)
+
+
 @pytest.mark.parametrize(("status", "location"), [(200, "/a"), (302, None), (304, "")])
 def test_an_answer_is_no_redirect(status: int, location: str | None) -> None:
     assert next_hop(ask(), location, status) is None

@@ -39,6 +39,7 @@ LONGEST_COMPLAINT: Final = 16_384
 """Bytes; a longer body is data, or rubbish that its reader will name."""
 _COMPLAINT_KEYS: Final = ("Error Message", "Note", "Information")
 _EMPTY_WHEN_UNKNOWN: Final = frozenset({"Global Quote", "bestMatches"})
+_SIDES: Final = ("from", "to")
 _LONGEST_TEXT: Final = 300
 _BURST_RETRY_SECONDS: Final = 1.5
 _KEY: Final = re.compile(r"(API key as|apikey[=:])\s*[^\s,;&]+", re.IGNORECASE)
@@ -145,8 +146,10 @@ def _key_refused(text: str, _: HttpRequest, __: HttpResponse) -> ProviderError:
 
 def _unknown_symbol(text: str, request: HttpRequest, _: HttpResponse) -> ProviderError:
     asked = dict(request.params)
-    halves = (asked.get("from_symbol"), asked.get("to_symbol"))
-    symbol = asked.get("symbol") or "/".join(half for half in halves if half)
+    halves = (f"{side}_{what}" for what in ("symbol", "currency") for side in _SIDES)
+    symbol = asked.get("symbol") or "/".join(
+        asked[half] for half in halves if asked.get(half)
+    )
     return SymbolUnknownError(_said(text), provider=NAME, symbol=symbol)
 
 

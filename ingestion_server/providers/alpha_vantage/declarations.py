@@ -118,6 +118,10 @@ FUNCTIONS: Final[Mapping[tuple[AssetClass, Interval], str]] = MappingProxyType(
 """Which function holds which bars."""
 SPLITS: Final = "SPLITS"
 DIVIDENDS: Final = "DIVIDENDS"
+LAST_PRICE: Final = "GLOBAL_QUOTE"
+"""The latest day of an equity; no time but the day, and no bid or ask [R]."""
+RATE: Final = "CURRENCY_EXCHANGE_RATE"
+"""The rate of a pair, with its time, bid and ask [R]."""
 
 FULL: Final = ":full"
 """Ends the feature name of a request for more than the latest 100 points."""
@@ -130,7 +134,14 @@ _SIZED: Final = (
 )
 """The functions that know an output size."""
 ENDPOINTS: Final = frozenset(
-    {*FUNCTIONS.values(), *(name + FULL for name in _SIZED), SPLITS, DIVIDENDS}
+    {
+        *FUNCTIONS.values(),
+        *(name + FULL for name in _SIZED),
+        SPLITS,
+        DIVIDENDS,
+        LAST_PRICE,
+        RATE,
+    }
 )
 """What a budget may give a weight."""
 

@@ -33,12 +33,14 @@ from ingestion_server.providers.alpha_vantage.declarations import (
     Datatype,
     IntradayLabel,
 )
+from ingestion_server.providers.alpha_vantage.quoting import AlphaVantageQuoting
 
 
 @final
 class AlphaVantage:
     """
-    Be Alpha Vantage: bars of equities, currencies and crypto, and corporate actions.
+    Be Alpha Vantage: bars and latest prices of equities, currencies and crypto, and
+    corporate actions.
 
     ``intraday_label`` says what stamps of equities mean where a page does not show
     it; ``datatype`` is the form that bars are asked for in, either is understood.
@@ -55,7 +57,7 @@ class AlphaVantage:
     """Without an ``entitlement`` the vendor does not say."""
     needs_key: Final = True
     streaming: Streaming | None = None
-    quoting: Quoting | None = None
+    quoting: Final[Quoting | None] = AlphaVantageQuoting()
     trade_history: TradeHistory | None = None
     secret_parameters: Final = declarations.SECRET_PARAMETERS
 

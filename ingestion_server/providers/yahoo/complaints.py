@@ -107,6 +107,18 @@ def check(response: HttpResponse) -> None:
     check_not_html(NAME, response)
 
 
+def check_greeting(response: HttpResponse) -> None:
+    """
+    Raise if a page of the greeting shows that Yahoo blocks us, or is out of order.
+
+    What else it may be, the greeting judges itself.
+    """
+    check_blocked(response)
+    broken = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if broken and "set-cookie" not in response.headers:
+        check_status(NAME, response)
+
+
 def check_blocked(response: HttpResponse) -> None:
     """Raise ``QuotaExhaustedError`` if Yahoo wants no more requests, of any kind."""
     if response.status in _BLOCKED or _WORDS in response.body[:_HEAD].lower():

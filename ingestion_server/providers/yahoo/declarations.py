@@ -19,6 +19,8 @@ from ingestion_server.ports.provider import Capability, Lifecycle
 
 NAME: Final = "yahoo"
 CHART_URL: Final = "https://query2.finance.yahoo.com/v8/finance/chart/"
+QUOTE_URL: Final = "https://query2.finance.yahoo.com/v7/finance/quote"
+STREAM_URL: Final = "wss://streamer.finance.yahoo.com/"
 CRUMB_URL: Final = "https://query1.finance.yahoo.com/v1/test/getcrumb"
 COOKIE_URL: Final = "https://fc.yahoo.com/"
 CONSENT_URL: Final = "https://finance.yahoo.com/quote/AAPL"
@@ -30,6 +32,7 @@ HOSTS: Final = frozenset(
         "fc.yahoo.com",
         "guce.yahoo.com",
         "consent.yahoo.com",
+        "streamer.finance.yahoo.com",
     }
 )
 LIFECYCLE: Final = Lifecycle()
@@ -89,7 +92,11 @@ CHARTS: Final[Mapping[Interval, str]] = MappingProxyType(
     {interval: f"{_CHART}:{code}" for interval, code in CODES.items()}
 )
 """What marks the requests for bars."""
-ENDPOINTS: Final = frozenset({_CHART, *CHARTS.values(), ACTIONS, SESSION})
+QUOTE: Final = "quote"
+"""Marks the requests for quotes."""
+STREAM: Final = "stream"
+"""Marks the handshake of a stream, which no budget counts."""
+ENDPOINTS: Final = frozenset({_CHART, *CHARTS.values(), ACTIONS, QUOTE, SESSION})
 """What a budget may give a weight."""
 
 

@@ -35,17 +35,20 @@ from ingestion_server.providers.yahoo import (
     session,
     symbols,
 )
+from ingestion_server.providers.yahoo.quoting import YahooQuoting
+from ingestion_server.providers.yahoo.streaming import YahooStreaming
 
 _CHART_PATH: Final = "/v8/finance/chart/"
 _DISTINCT: Final = frozenset({"symbols", "q", "date", "modules"})
 """Parameters by which pages of one path differ."""
+_WITHOUT_CRUMB: Final = frozenset({declarations.SESSION, declarations.STREAM})
 _USER_AGENT: Final = "Mozilla/5.0"
 """The clients' default names are refused outright [I]."""
 
 
 @final
 class Yahoo:
-    """Be Yahoo's chart service."""
+    """Be Yahoo's charts, quotes and stream."""
 
     name: str = declarations.NAME
     hosts: frozenset[str] = declarations.HOSTS
@@ -56,8 +59,8 @@ class Yahoo:
     capabilities: Sequence[Capability] = declarations.CAPABILITIES
     feed_delay_seconds: float | None = declarations.FEED_DELAY_SECONDS
     needs_key: bool = False
-    streaming: Streaming | None = None
-    quoting: Quoting | None = None
+    streaming: Streaming | None = YahooStreaming()
+    quoting: Quoting | None = YahooQuoting()
     trade_history: TradeHistory | None = None
     secret_parameters: frozenset[str] = frozenset({"crumb"})
 
@@ -97,7 +100,7 @@ class Yahoo:
         """Add cookie and crumb, once there are any; a greeting brings its own."""
         headers = (*request.headers, ("User-Agent", _USER_AGENT))
         params = request.params
-        if request.feature != declarations.SESSION:
+        if request.feature not in _WITHOUT_CRUMB:
             if credentials.cookies:
                 headers += (("Cookie", session.cookie_header(credentials.cookies)),)
             if credentials.crumb:
@@ -107,8 +110,7 @@ class Yahoo:
     def check(self, request: HttpRequest, response: HttpResponse) -> None:
         """Raise the classified error if the answer is a complaint."""
         if request.feature == declarations.SESSION:
-            # What else a page of the greeting may be, the greeting judges itself.
-            complaints.check_blocked(response)
+            complaints.check_greeting(response)
         else:
             complaints.check(response)
 

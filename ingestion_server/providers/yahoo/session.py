@@ -51,23 +51,28 @@ def greet() -> Exchange:
     A request that failed is told by throwing ``ProviderUnavailableError``.
 
     Raises:
+        ProviderUnavailableError: No way could be gone to its end.
         CredentialsRefusedError: Neither way led to a crumb.
 
     """
-    for way in (_short_way, _consent):
+    closed: list[ProviderUnavailableError] = []
+    for way in _WAYS:
         try:
             cookies = yield from way()
             if "A3" not in cookies:
                 continue
             reply = yield _request(CRUMB_URL, cookies)
-        except ProviderUnavailableError:
+        except ProviderUnavailableError as error:
             # A host that cannot be reached closes one way, not the other.
+            closed.append(error)
             continue
         crumb = reply.body.strip()
         if reply.status == HTTPStatus.OK and _CRUMB.fullmatch(crumb):
             return Credentials(
                 crumb=crumb.decode("ascii"), cookies=tuple(cookies.items())
             )
+    if len(closed) == len(_WAYS):
+        raise closed[-1]
     raise CredentialsRefusedError(
         "yahoo gave no crumb, neither by cookie nor by consent", provider=NAME
     )
@@ -160,3 +165,6 @@ def _with_cookies(known: dict[str, str], reply: HttpResponse) -> dict[str, str]:
         else:
             cookies.pop(match[1], None)
     return cookies
+
+
+_WAYS: Final = (_short_way, _consent)

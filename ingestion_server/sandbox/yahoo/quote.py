@@ -25,6 +25,7 @@ _TYPES: Final = {
     Kind.FUTURE: "Futures",
 }
 _MARKETS: Final = {Kind.CURRENCY: "ccy_market", Kind.CRYPTOCURRENCY: "ccc_market"}
+_LATE_TRADING_S: Final = 4 * 3600
 _SHARES: Final = 1_000_000_000
 _EARNINGS: Final = 6.5
 """One made-up result per share: fundamentals are not what the sandbox is for."""
@@ -40,12 +41,15 @@ def quote_document(history: History, symbol: str, now_ns: int) -> dict[str, obje
     if instrument.kind is Kind.EQUITY:
         document |= _fundamentals(summary)
     if instrument.extended:
+        name = instrument.name.split(",")[0].removesuffix(" Inc.")
+        document |= {"displayName": name}
+    late_s = summary.time_s + _LATE_TRADING_S
+    if instrument.extended and late_s <= now_ns // SECOND_NS:
         document |= {
-            "postMarketTime": summary.time_s + 4 * 3600,
+            "postMarketTime": late_s,
             "postMarketChangePercent": 0.0,
             "postMarketPrice": summary.price,
             "postMarketChange": 0.0,
-            "displayName": instrument.name.split(",")[0].removesuffix(" Inc."),
         }
     if instrument.kind is Kind.CRYPTOCURRENCY:
         document |= _coin(history, summary, symbol)

@@ -207,7 +207,8 @@ def test_the_endpoints_are_what_is_asked_for_and_nothing_else() -> None:
     asked = set(asked_of_all_kinds())
 
     whole = {name.partition(":")[0] for name in asked}
-    assert AlphaVantage().endpoints == asked | whole
+    quotes = {"GLOBAL_QUOTE", "CURRENCY_EXCHANGE_RATE"}
+    assert AlphaVantage().endpoints == asked | whole | quotes
 
 
 def test_the_key_comes_last_and_nothing_else_changes() -> None:

@@ -13,7 +13,7 @@ from ingestion_server.domain.errors import (
     SessionExpiredError,
     SymbolUnknownError,
 )
-from ingestion_server.ports.http import HttpRequest
+from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.providers.yahoo import Yahoo
 from tests.providers.yahoo.charts import answer, ask, chart, complaint, read
 
@@ -132,9 +132,16 @@ def test_a_success_without_a_chart_is_malformed(body: object) -> None:
         understood()
 
 
-@pytest.mark.parametrize("status", [200, 302, 401, 403, 404, 500])
+@pytest.mark.parametrize("status", [200, 302, 401, 403, 404])
 def test_a_greeting_judges_its_own_pages(status: int) -> None:
     Yahoo().check(SESSION, answer(PAGE, status=status))
+
+
+def test_a_greeting_by_who_is_out_of_order_is_none_unless_it_gives_a_cookie() -> None:
+    with pytest.raises(ProviderUnavailableError):
+        Yahoo().check(SESSION, answer(PAGE, status=502))
+    given = HttpResponse(502, b"", {"set-cookie": "A3=x; Path=/"})
+    Yahoo().check(SESSION, given)
 
 
 @pytest.mark.parametrize("status", [429, 999])

@@ -224,7 +224,7 @@ def asked_of_all_kinds() -> Iterator[str]:
 def test_the_endpoints_are_what_is_asked_for_and_the_greeting() -> None:
     asked = set(asked_of_all_kinds())
 
-    assert Yahoo().endpoints == asked | {"chart", "session"}
+    assert Yahoo().endpoints == asked | {"chart", "quote", "session"}
 
 
 def test_a_pair_has_no_actions() -> None:

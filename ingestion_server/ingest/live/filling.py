@@ -1,0 +1,260 @@
+"""Filling a gap with the trades of a vendor's history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, final
+
+import msgspec
+
+from ingestion_server.domain.errors import (
+    CapabilityMissingError,
+    CredentialsRefusedError,
+    DeadlineExceededError,
+    EntitlementMissingError,
+    IngestionError,
+    MalformedPayloadError,
+    NoDataUnexplainedError,
+    ProviderError,
+    ProviderUnavailableError,
+)
+from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.query import Span
+from ingestion_server.domain.ticks import TickMark, Trade
+from ingestion_server.ingest.calling import Allowance
+from ingestion_server.ingest.candidates import Vendor, trades_kind_of
+from ingestion_server.ingest.live.checks import TickChecks
+from ingestion_server.ingest.live.gaps import Verdict, missing_trades
+from ingestion_server.ingest.live.slots import Slots
+from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.quota import Lane
+from ingestion_server.ports.stream import TradeHistory, TradePage
+
+_PAUSES: Final = (1.0, 5.0, 20.0)
+"""
+Seconds before each try: what came last over the stream must have come in, and a
+vendor's history may lag behind its stream.
+"""
+_MOST_SECONDS: Final = 60.0
+_TOO_LATE: Final = f"no time was left after {_MOST_SECONDS:.0f} s"
+_REFUSED_SECONDS: Final = 86_400.0
+_CHECKS: Final = TickChecks()
+_MOST_QUOTA_WAIT_SECONDS: Final = 10.0
+_MOST_PAGES: Final = 20
+_MOST_TRADES: Final = 200_000
+_AT_ONCE: Final = 4
+_MOST_WAITING: Final = 1_000
+_BACKFILLED: Final = int(TickMark.BACKFILLED)
+_MAY_PASS: Final = (
+    ProviderUnavailableError,
+    MalformedPayloadError,
+    NoDataUnexplainedError,
+)
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """Be all that was missing, which may be nothing."""
+
+    trades: tuple[Trade, ...]
+    """Ascending by time, marked as backfilled, with our symbol."""
+
+
+class NotFilled(msgspec.Struct, frozen=True):
+    """Say why a gap stands."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Hold what is asked, and what the stream brought around it."""
+
+    instrument: Instrument
+    from_ns: int
+    to_ns: int
+    before: Sequence[Trade]
+    after: Sequence[Trade]
+
+
+@final
+class Filler:
+    """Ask vendors for the trades of gaps, no more than four at once."""
+
+    def __init__(self, vendors: Mapping[str, Vendor], clock: Clock) -> None:
+        """Set up; ``vendors``, those that may be asked, may change at any time."""
+        self._vendors = vendors
+        self._clock = clock
+        self._slots = Slots(at_once=_AT_ONCE, waiting=_MOST_WAITING)
+
+    async def fill(
+        self,
+        instrument: Instrument,
+        provider: str,
+        from_ns: int,
+        to_ns: int,
+        before: Sequence[Trade],
+        after: Sequence[Trade],
+    ) -> Filled | NotFilled:
+        """
+        Return the trades of ``[from_ns, to_ns)`` that the stream did not bring.
+
+        See ``missing_trades`` for what the arguments must be; ``after`` may grow
+        meanwhile. Takes at most a minute, and never fails otherwise than by
+        ``NotFilled``.
+        """
+        gap = _Gap(instrument, from_ns, to_ns, before, after)
+        with self._slots.place() as free:
+            if not free:
+                return NotFilled("too many gaps are waiting to be filled")
+            deadline = self._clock.monotonic() + _MOST_SECONDS
+            try:
+                async with asyncio.timeout(_MOST_SECONDS):
+                    return await self._tried(gap, provider, deadline)
+            except TimeoutError:
+                return NotFilled(_TOO_LATE)
+
+    async def _tried(
+        self, gap: _Gap, provider: str, deadline: float
+    ) -> Filled | NotFilled:
+        reason = ""
+        for pause in _PAUSES:
+            if self._clock.monotonic() + pause >= deadline:
+                break
+            await self._clock.sleep(pause)
+            try:
+                async with self._slots.turn():
+                    verdict = await self._verdict(gap, provider, deadline)
+            except _MAY_PASS as error:
+                reason = _words(error)
+            except (ProviderError, DeadlineExceededError) as error:
+                return NotFilled(_words(error))
+            else:
+                if verdict.verified:
+                    return Filled(self._signed(verdict.missing, gap, provider))
+                reason = verdict.reason
+        return NotFilled(reason or _TOO_LATE)
+
+    async def _verdict(self, gap: _Gap, provider: str, deadline: float) -> Verdict:
+        vendor = self._vendors.get(provider)
+        history = None if vendor is None else vendor.provider.trade_history
+        if vendor is None or history is None:
+            raise CapabilityMissingError(
+                f"{provider} tells no trades of the past", provider=provider
+            )
+        if vendor.no_key:
+            raise CredentialsRefusedError(vendor.no_key, provider=provider)
+        if not (gap.before and gap.after):
+            # What the vendor told could not be held against anything.
+            return missing_trades(gap.before, gap.after, (), gap.from_ns, gap.to_ns)
+        start_ns = min(gap.from_ns, *map(_time_ns, gap.before))
+        end_ns = max(gap.to_ns, max(map(_time_ns, gap.after)) + 1)
+        reader = _Reader(vendor, history, self._clock, deadline)
+        fetched, whole = await reader.trades(gap.instrument, start_ns, end_ns)
+        now_ns = self._clock.now_ns()
+        return missing_trades(
+            gap.before,
+            # More may have come in while the vendor was asked.
+            [trade for trade in gap.after if trade.time_ns < end_ns],
+            [trade for trade in fetched if not _CHECKS.trade(trade, now_ns)],
+            gap.from_ns,
+            gap.to_ns,
+            whole=whole,
+        )
+
+    def _signed(
+        self, trades: Sequence[Trade], gap: _Gap, provider: str
+    ) -> tuple[Trade, ...]:
+        now_ns = self._clock.now_ns()
+        for trade in trades:
+            trade.symbol = gap.instrument.symbol
+            trade.provider = provider
+            trade.received_at_ns = now_ns
+            trade.marks = _BACKFILLED
+        return tuple(trades)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Read all pages of a stretch of one vendor's history."""
+
+    vendor: Vendor
+    history: TradeHistory
+    clock: Clock
+    deadline: float
+
+    async def trades(
+        self, instrument: Instrument, start_ns: int, end_ns: int
+    ) -> tuple[list[Trade], bool]:
+        """Return the trades, and whether the vendor says that these are all."""
+        name = self.vendor.provider.name
+        waiting = list(self.history.trade_requests(instrument, start_ns, end_ns))
+        if not waiting:
+            raise CapabilityMissingError(
+                f"{name} tells no past trades of {instrument.symbol}", provider=name
+            )
+        allowance = Allowance(
+            self.deadline,
+            _MOST_QUOTA_WAIT_SECONDS,
+            trades_kind_of(instrument),
+            lane=Lane.BATCH,
+            # Nobody has said what a gap may cost.
+            most_cost_usd=Decimal(0),
+        )
+        found: list[Trade] = []
+        pages = 0
+        whole = True
+        while waiting:
+            request = waiting.pop(0)
+            pages += 1
+            if pages > _MOST_PAGES or len(found) > _MOST_TRADES:
+                raise CapabilityMissingError(
+                    f"the gap holds more than {_MOST_TRADES} trades or "
+                    f"{_MOST_PAGES} pages of them",
+                    provider=name,
+                )
+            page, more = await self._page(request, allowance)
+            found.extend(_within(page.trades, request.span))
+            if more is None:
+                whole = whole and page.whole
+            else:
+                waiting.insert(0, more)
+        return found, whole
+
+    async def _page(
+        self, request: HttpRequest, allowance: Allowance
+    ) -> tuple[TradePage, HttpRequest | None]:
+        refusals = self.vendor.refusals
+        if request.feature in refusals.at(self.clock.monotonic()):
+            raise EntitlementMissingError(
+                f"the plan does not include {request.feature}",
+                provider=request.provider,
+                feature=request.feature,
+            )
+
+        def read(response: HttpResponse) -> tuple[TradePage, HttpRequest | None]:
+            return self.history.read_trades(response, request)
+
+        try:
+            return await self.vendor.exchange(request, read, allowance=allowance)
+        except EntitlementMissingError as error:
+            refusals.until[error.feature] = self.clock.monotonic() + _REFUSED_SECONDS
+            raise
+
+
+def _within(trades: Sequence[Trade], span: Span | None) -> Iterable[Trade]:
+    """Return what a request is for, so that two that overlap tell nothing twice."""
+    if span is None:
+        return trades
+    return [t for t in trades if span.start_ns <= t.time_ns < span.end_ns]
+
+
+def _words(error: IngestionError) -> str:
+    return f"{error.reason}: {error.message}"
+
+
+def _time_ns(trade: Trade) -> int:
+    return trade.time_ns

@@ -1,0 +1,107 @@
+"""The bars before the live ones."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.bars import BarState, Column
+from ingestion_server.domain.errors import IngestionError
+from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.interval import Interval
+from ingestion_server.domain.query import BarQuery, SourcePolicy
+from ingestion_server.domain.result import BarResult, Missing
+from ingestion_server.domain.ticks import LiveBar
+from ingestion_server.ingest.fetch import Fetcher
+
+MOST_BARS: Final = 50_000
+"""As many as one ``Fetch`` answers with."""
+
+
+class Past(msgspec.Struct, frozen=True):
+    """Be the history of an instrument, and what is missing of it."""
+
+    bars: list[LiveBar]
+    """Ascending; their states are those of ``Fetch``."""
+    holes: list[Missing]
+
+
+async def history(  # noqa: PLR0913 - what a query has
+    fetcher: Fetcher,
+    instrument: Instrument,
+    interval: Interval,
+    hours: TradingHours,
+    *,
+    start_ns: int,
+    end_ns: int,
+    policy: SourcePolicy,
+    budget_seconds: float,
+) -> Past:
+    """
+    Return the bars that open in ``[start, end)``; a failure is a hole with a reason.
+
+    Prices are adjusted for splits, so that they are those of today: live trades go on
+    where they end. More than 50,000 bars are such a failure.
+    """
+    if start_ns >= end_ns:
+        return Past([], [])
+    query = BarQuery(
+        instrument,
+        interval,
+        start_ns,
+        end_ns,
+        adjustment=Adjustment.SPLIT,
+        hours=hours,
+        policy=policy,
+    )
+    try:
+        result = await fetcher.fetch(
+            query, budget_seconds=budget_seconds, most_bars=MOST_BARS
+        )
+    except IngestionError as error:
+        reason = f"{error.reason}: {error.message}"
+        return Past([], [Missing(start_ns, end_ns, reason)])
+    return Past(list(live_bars(result)), list(result.missing))
+
+
+def live_bars(result: BarResult) -> Iterator[LiveBar]:
+    """Yield the bars of an answer, each signed by who served it."""
+    series = result.series
+    times = series.open_time_ns.tolist()
+    count = len(times)
+    volumes = [None] * count if series.volume is None else _known(series.volume)
+    starts = [source.start_ns for source in result.sources]
+    for row in zip(
+        times,
+        _known(series.open),
+        _known(series.high),
+        _known(series.low),
+        _known(series.close),
+        volumes,
+        result.states.tolist(),
+        strict=True,
+    ):
+        open_ns, first, high, low, last, volume, state = row
+        source = result.sources[bisect_right(starts, open_ns) - 1]
+        yield LiveBar(
+            result.instrument.symbol,
+            open_ns,
+            first,
+            high,
+            low,
+            last,
+            interval=result.interval,
+            volume=volume,
+            state=BarState(state),
+            derived=False,
+            provider=source.provider,
+        )
+
+
+def _known(column: Column) -> list[float | None]:
+    """Return the values; what is unknown is None."""
+    return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124 - only NaN is unlike itself
