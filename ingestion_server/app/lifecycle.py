@@ -28,6 +28,7 @@ from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.quoting import QuoteDesk
 from ingestion_server.service.server import GrpcServer, bound_server
+from ingestion_server.service.streaming import Streams
 from ingestion_server.telemetry.breaker_log import BreakerLog
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
 from ingestion_server.telemetry.cache_metrics import cache_parts
@@ -100,6 +101,7 @@ async def served(
             symbols_at_once=settings.grpc.symbols_at_once,
             replies=house.replies,
             quotes=QuoteDesk(house.quoter, door, house.clock),
+            streams=Streams(house.live, door, house.clock),
         )
         quotas = QuotaServicer(house.ledger, door, house.clock)
         _refuse_taken(settings.grpc.address)

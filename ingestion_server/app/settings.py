@@ -41,6 +41,7 @@ from ingestion_server.app.sections import (
     TransportSettings,
 )
 from ingestion_server.app.sources import CONFIG_VARIABLE, Found, Sources
+from ingestion_server.app.stream_section import StreamSettings
 from ingestion_server.app.vendor_sections import ProvidersSettings
 from ingestion_server.app.words import is_loopback, quoted
 
@@ -94,6 +95,8 @@ class Settings(BaseSettings):
     """Bars that are known."""
     hedge: HedgeSettings = HedgeSettings()
     """Slow vendors."""
+    stream: StreamSettings = StreamSettings()
+    """Live data."""
     quota: QuotaSettings = QuotaSettings()
     """Sharing what vendors allow."""
     registry: RegistrySettings = RegistrySettings()

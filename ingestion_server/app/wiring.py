@@ -28,6 +28,7 @@ from ingestion_server.app.keeping import (
     overrides_of,
     plan_name,
 )
+from ingestion_server.app.live import Parts, living
 from ingestion_server.app.mode import Mode, key_of
 from ingestion_server.app.quoting import quoting
 from ingestion_server.app.settings import Settings
@@ -44,6 +45,8 @@ from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.flights import Flights
 from ingestion_server.ingest.hedging import Hedges
+from ingestion_server.ingest.live.hub import Hub
+from ingestion_server.ingest.live.joining import LiveDesk
 from ingestion_server.ingest.probing import Prober
 from ingestion_server.ingest.quoting import Quoter
 from ingestion_server.ingest.ranking import Ranking
@@ -66,11 +69,13 @@ from ingestion_server.ports.policy import Send
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import OnAlert
 from ingestion_server.ports.routing import OnBreaker
+from ingestion_server.ports.stream import Dialler
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.finnhub import Finnhub
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.ledger import Ledger
 from ingestion_server.registry.standing import Standings
+from ingestion_server.transport.redaction import Redactor
 
 _log: Final = logging.getLogger(__name__)
 
@@ -80,6 +85,8 @@ class Joined(msgspec.Struct, frozen=True):
 
     fetcher: Fetcher
     quoter: Quoter
+    hub: Hub
+    live: LiveDesk
     calendars: ComputedCalendars
     ledger: Ledger
     breakers: Breakers
@@ -126,7 +133,10 @@ async def joined(
         url = mode.sandbox_url
         if mode.sandbox:
             url = await stack.enter_async_context(_sandbox(settings, calendars, clock))
-        transport = await _transport(stack, settings, mode, url, providers, clock)
+        redactor = _redactor(settings, mode, providers)
+        transport = await _transport(
+            stack, settings, mode, url, providers, clock, redactor
+        )
         recordings = None if mode.replay is None else transport
         actions: ActionsCache = await stack.enter_async_context(
             BoundedCache(settings.actions.cache_entries, clock)
@@ -197,6 +207,26 @@ async def joined(
             transport=recordings,
             clock=clock,
         )
+        live: list[Quoter] = []
+        hub, desk = await stack.enter_async_context(
+            living(
+                Parts(
+                    settings,
+                    mode,
+                    providers,
+                    active,
+                    _dialler(mode, url, providers, clock, redactor),
+                    breakers,
+                    hooks,
+                    ledger.uses,
+                    ranking,
+                    fetcher,
+                    calendars,
+                    clock,
+                ),
+                lambda: live[0],
+            )
+        )
         quoter = await stack.enter_async_context(
             quoting(
                 settings,
@@ -206,8 +236,10 @@ async def joined(
                 standings=standings,
                 clock=clock,
                 random=draw,
+                live=hub.latest,
             )
         )
+        live.append(quoter)
         prober = Prober(
             active,
             standings,
@@ -221,6 +253,8 @@ async def joined(
         yield Joined(
             fetcher=fetcher,
             quoter=quoter,
+            hub=hub,
+            live=desk,
             calendars=calendars,
             ledger=ledger,
             breakers=breakers,
@@ -265,6 +299,40 @@ async def _sandbox(
         yield running.url
 
 
+def _redactor(
+    settings: Settings, mode: Mode, providers: Sequence[Provider]
+) -> Redactor:
+    """Return what blanks every key that is shown to a vendor."""
+    keyed = [provider.name for provider in providers if provider.needs_key]
+    keys = {key_of(settings, name, mode) for name in keyed} - {""}
+    return Redactor(
+        lambda: keys,
+        frozenset().union(*(provider.secret_parameters for provider in providers)),
+    )
+
+
+def _dialler(
+    mode: Mode,
+    sandbox_url: str,
+    providers: Sequence[Provider],
+    clock: Clock,
+    redactor: Redactor,
+) -> Dialler | None:
+    """Return what opens streams; recordings hold none."""
+    if mode.replay is not None:
+        return None
+    from ingestion_server.transport.websocket import (  # noqa: PLC0415 - recordings need no network
+        WebSocketDialler,
+    )
+
+    return WebSocketDialler(
+        clock=clock,
+        hosts={provider.name: provider.hosts for provider in providers},
+        rebase=sandbox_url or None,
+        redactor=redactor,
+    )
+
+
 async def _transport(
     stack: AsyncExitStack,
     settings: Settings,
@@ -272,6 +340,7 @@ async def _transport(
     sandbox_url: str,
     providers: Sequence[Provider],
     clock: Clock,
+    redactor: Redactor,
 ) -> Transport:
     if mode.replay is not None:
         from ingestion_server.transport.replay import ReplayTransport  # noqa: PLC0415
@@ -281,14 +350,7 @@ async def _transport(
         AiohttpTransport,
         TransportLimits,
     )
-    from ingestion_server.transport.redaction import Redactor  # noqa: PLC0415
 
-    keyed = [provider.name for provider in providers if provider.needs_key]
-    keys = {key_of(settings, name, mode) for name in keyed} - {""}
-    redactor = Redactor(
-        lambda: keys,
-        frozenset().union(*(provider.secret_parameters for provider in providers)),
-    )
     limits = settings.transport
     transport: Transport = await stack.enter_async_context(
         AiohttpTransport(

@@ -24,6 +24,8 @@ from ingestion_server.ports.quota import Quota
 from ingestion_server.registry.recipe import Need, Recipe, Unable, recipe
 
 BARS: Final = "bars:"
+STREAM: Final = "stream"
+"""The kind of data that a vendor's one connection is, whatever comes by it."""
 """Begins the kinds of data that are bars."""
 
 BreakerOf = Callable[[str], BreakerState]
@@ -89,6 +91,8 @@ def kinds_served(provider: Provider) -> frozenset[str]:
     if provider.trade_history is not None and provider.streaming is not None:
         streamed = provider.streaming.declaration.asset_classes
         kinds.update(f"trades:{asset_class}" for asset_class in streamed)
+    if provider.streaming is not None:
+        kinds.add(STREAM)
     if provider.quoting is not None:
         kinds.update(map(quotes_kind_of, provider.quoting.asset_classes))
     return frozenset(kinds)

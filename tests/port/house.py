@@ -39,6 +39,7 @@ from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.quoting import QuoteDesk
 from ingestion_server.service.server import GrpcServer, bound_server
+from ingestion_server.service.streaming import Streams
 
 UNMETERED: Final = {
     "PROVIDERS__YAHOO__PLAN": "unmetered",
@@ -307,6 +308,7 @@ async def house(
             symbols_at_once=chosen.grpc.symbols_at_once,
             replies=rooms.replies,
             quotes=QuoteDesk(rooms.quoter, door, clock),
+            streams=Streams(rooms.live, door, clock),
         )
         quotas = QuotaServicer(rooms.ledger, door, clock)
         providers = ProviderServicer(

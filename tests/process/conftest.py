@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.process.programs import START_SECONDS, Ended, Program
+from tests.process.programs import (
+    ANY_PORTS,
+    START_SECONDS,
+    Ended,
+    Program,
+    isolated,
+)
 
 Start = Callable[..., Program]
 Run = Callable[..., Ended]
-
-ANY_PORTS = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Isolate programs from the user's files, keys and proxies."""
-    folder = tmp_path_factory.mktemp("user")
-    ours = ("INGESTION_", "ALPHAVANTAGE_", "ALPHA_VANTAGE_", "GRPC_", "PYTHON")
-    kept = {
-        name: value
-        for name, value in os.environ.items()  # noqa: TID251 - programs inherit it
-        if not name.startswith(ours) and not name.lower().endswith("_proxy")
-    }
-    return {
-        **kept,
-        "HOME": str(folder),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "XDG_STATE_HOME": str(folder / "state"),
-        "COLUMNS": "80",
-        # pytest's own coverage and its debugging do not reach into programs.
-        "PYTHONUNBUFFERED": "1",
-    }
+    return isolated(tmp_path_factory.mktemp("user"))
 
 
 @pytest.fixture

@@ -30,6 +30,27 @@ SERVING: Final = re.compile(
 )
 SANDBOX: Final = re.compile(r"SANDBOX http=(127\.0\.0\.1:[1-9]\d*)")
 
+ANY_PORTS: Final = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+_OURS: Final = ("INGESTION_", "ALPHAVANTAGE_", "ALPHA_VANTAGE_", "GRPC_", "PYTHON")
+
+
+def isolated(folder: Path) -> dict[str, str]:
+    """Return an environment without the user's files, keys and proxies."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - programs inherit it
+        if not name.startswith(_OURS) and not name.lower().endswith("_proxy")
+    }
+    return {
+        **kept,
+        "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "COLUMNS": "80",
+        # pytest's own coverage and its debugging do not reach into programs.
+        "PYTHONUNBUFFERED": "1",
+    }
+
 
 class Ended(NamedTuple):
     """Hold what a program left."""

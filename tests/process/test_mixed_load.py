@@ -11,9 +11,8 @@ from typing import Final
 import grpc.aio
 import pytest
 
-from tests.process.conftest import ANY_PORTS
 from tests.process.load import VENDORS, Load
-from tests.process.programs import SANDBOX, Ended, Program, post
+from tests.process.programs import ANY_PORTS, SANDBOX, Ended, Program, post
 from tests.process.watched import Sight, Watched
 
 AT_ONCE: Final = 32

@@ -50,12 +50,16 @@ class Mailbox:
         most_items: int,
         alone: Alone,
         now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
     ) -> None:
         """``alone`` writes what only this subscriber is told."""
         self._policy = policy
         self._most = most_items
         self._alone = alone
         self._now_ns = now_ns
+        self._monotonic = monotonic
+        self.read_at = monotonic()
+        """When the subscriber last took something, in monotonic seconds."""
         self._batches: deque[Batch] = deque()
         self._items = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -87,6 +91,16 @@ class Mailbox:
         self.put(self._alone(ticks, events, self.position))
 
     @property
+    def waiting(self) -> bool:
+        """Return whether the subscriber waits for something to read."""
+        return self._waiter is not None
+
+    @property
+    def items(self) -> int:
+        """Return how much waits to be read."""
+        return self._items
+
+    @property
     def idle(self) -> bool:
         """Return whether everything was read."""
         return not self._batches and not self._behind
@@ -99,6 +113,7 @@ class Mailbox:
             SubscriberTooSlowError: it fell behind, and chose to be told so.
 
         """
+        self.read_at = self._monotonic()
         while True:
             if self._failure is not None:
                 raise self._failure

@@ -119,6 +119,10 @@ class Publisher:
         self._groups: dict[tuple[frozenset[Partition], float], Group] = {}
         self._due: dict[Group, None] = {}
 
+    def now_ns(self) -> int:
+        """Return the time."""
+        return self._clock.now_ns()
+
     def partition(self, symbol: str, kind: TickKind) -> Partition:
         """Return a new one."""
         return Partition(symbol, kind, self.position)

@@ -1,0 +1,235 @@
+"""
+The live data of one kind of one instrument, by one route of vendors.
+
+It knows whose data are published, where they broke off, and what is waited for until a
+gap can be told and filled. It decides nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+import msgspec
+
+from ingestion_server.domain.errors import ProviderError
+from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.interval import SECOND_NS
+from ingestion_server.domain.ticks import Quote, TickKind, TickMark, Trade
+from ingestion_server.ingest.live.publishing import Partition
+
+if TYPE_CHECKING:
+    from ingestion_server.ingest.live.bar_line import BarLine
+    from ingestion_server.ingest.live.subscriber import Subscriber
+
+MILLISECOND_NS: Final = 1_000_000
+"""How exactly vendors tell times."""
+_OVERLAP_NS: Final = 2 * SECOND_NS
+"""How much before and after a gap a history must repeat to be believed."""
+_QUIET_NS: Final = 600 * SECOND_NS
+_LAG_NS: Final = 60 * SECOND_NS
+"""How much later than its time a tick of a living connection may come."""
+_MOST_OVERLAP: Final = 20_000
+_FADING: Final = 2
+"""After each gap, half of the disorder that was seen is forgotten."""
+
+
+class Route(NamedTuple):
+    """Be the vendors that may serve, first choice first."""
+
+    names: tuple[str, ...]
+    own_bars: tuple[str, ...] = ()
+    """Those whose own bars may be served; empty = any."""
+
+
+class Break(msgspec.Struct):
+    """Be a stretch of which data are missing, until both its ends are known."""
+
+    from_ns: int
+    cause: str
+    provider: str
+    before: list[Trade]
+    resumed_at: float | None = None
+    """When data came again, in monotonic seconds; None = not yet."""
+
+
+class Overlap(msgspec.Struct):
+    """Collect what comes after a gap."""
+
+    until_ns: int
+    provider: str
+    trades: list[Trade]
+
+
+@final
+class Channel:
+    """Be the live data of one kind of one instrument, by one route."""
+
+    __slots__ = (
+        "active",
+        "awaiting",
+        "begun_at",
+        "broken",
+        "checked",
+        "disorder_ns",
+        "floor_ns",
+        "instrument",
+        "joining",
+        "kind",
+        "latest",
+        "left_at",
+        "lines",
+        "live",
+        "newest_ns",
+        "overlaps",
+        "partition",
+        "pending",
+        "refused",
+        "route",
+        "sampled",
+        "since_ns",
+        "spelled",
+        "subscribers",
+    )
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        kind: TickKind,
+        route: Route,
+        partition: Partition,
+        spelled: dict[str, str],
+    ) -> None:
+        self.instrument = instrument
+        self.kind = kind
+        self.route = route
+        self.partition = partition
+        self.spelled = spelled
+        """The symbol as each vendor of the route spells it."""
+        self.active = ""
+        """Whose data are published; empty until somebody's are."""
+        self.joining = ""
+        """Who is to take over as soon as it is subscribed there."""
+        self.live = False
+        """Whether data come."""
+        self.sampled = False
+        self.refused: dict[str, ProviderError] = {}
+        """Which vendors will not serve it, and why."""
+        self.pending: list[Trade | Quote] = []
+        self.latest: Trade | Quote | None = None
+        self.newest_ns = 0
+        """The latest vendor time that was published."""
+        self.floor_ns = 0
+        """Another vendor has told everything up to here."""
+        self.disorder_ns = 0
+        """How much too late ticks have come of late."""
+        self.broken: Break | None = None
+        self.overlaps: list[Overlap] = []
+        self.lines: list[BarLine] = []
+        self.awaiting: dict[Subscriber, None] = {}
+        """Who has not been told yet that data come."""
+        self.subscribers = 0
+        self.left_at: float | None = None
+        self.begun_at = 0.0
+        """When data came for the first time, in monotonic seconds."""
+        self.since_ns = 0
+        """The same by the vendor's clock; 0 = they never came."""
+        self.checked = False
+        """Whether it was asked if anybody knows the symbol."""
+
+    @property
+    def of_trades(self) -> bool:
+        """Return whether these are trades."""
+        return self.kind is TickKind.TRADES
+
+    @property
+    def symbol(self) -> str:
+        """Return the symbol in our spelling."""
+        return self.instrument.symbol
+
+    def break_off(self, cause: str, heard_ns: int) -> bool:
+        """
+        Note that data may be missing from now on; False if that is known already.
+
+        ``heard_ns`` is until when, by the vendor's clock, all is known to have come.
+        """
+        if self.broken is not None:
+            self.broken.resumed_at = None
+            return False
+        # Only what came shows what had come. A symbol that was quiet for long is quiet
+        # no longer than until the connection was well for the last time.
+        newest_ns = self.newest_ns
+        if heard_ns - newest_ns > _QUIET_NS:
+            newest_ns = heard_ns - _LAG_NS
+        from_ns = max(newest_ns - self.disorder_ns, self.since_ns)
+        self.disorder_ns //= _FADING
+        self.broken = Break(from_ns, cause, self.active, self._before(from_ns))
+        for line in self.lines:
+            line.doubt(from_ns)
+        return True
+
+    def sorted_ticks(self) -> list[Trade | Quote]:
+        """Return what was heard since, by the vendor's time, marked if it is late."""
+        ticks, self.pending = self.pending, []
+        newest = self.newest_ns
+        before = newest
+        ordered = True
+        for tick in ticks:
+            if tick.time_ns < before:
+                ordered = False
+                break
+            before = tick.time_ns
+        if not ordered:
+            ticks.sort(key=_time_ns)
+            if ticks[0].time_ns < newest:
+                for tick in ticks:
+                    late_ns = newest - tick.time_ns
+                    if late_ns <= 0:
+                        break
+                    tick.marks |= TickMark.OUT_OF_ORDER
+                    if not tick.marks & TickMark.TIME_DOUBTFUL:
+                        self.disorder_ns = max(self.disorder_ns, late_ns)
+        for tick in reversed(ticks):
+            if not tick.marks & TickMark.TIME_DOUBTFUL:
+                self.newest_ns = max(newest, tick.time_ns)
+                break
+        self.latest = ticks[-1]
+        return ticks
+
+    def collect(self, ticks: Iterable[Trade | Quote]) -> None:
+        """Keep what a history must repeat to be believed."""
+        for overlap in self.overlaps:
+            overlap.trades.extend(
+                tick
+                for tick in ticks
+                if isinstance(tick, Trade)
+                and tick.time_ns < overlap.until_ns
+                and tick.provider == overlap.provider
+            )
+        self.overlaps = [
+            overlap
+            for overlap in self.overlaps
+            if self.newest_ns < overlap.until_ns and len(overlap.trades) < _MOST_OVERLAP
+        ]
+
+    def overlap(self, from_ns: int, provider: str) -> Overlap:
+        """Begin to collect what comes from a time on."""
+        found = Overlap(from_ns + _OVERLAP_NS, provider, [])
+        self.overlaps.append(found)
+        return found
+
+    def _before(self, from_ns: int) -> list[Trade]:
+        found: list[Trade] = []
+        for entry in reversed(self.partition.ring):
+            if not isinstance(entry, Trade) or entry.marks & TickMark.BACKFILLED:
+                continue
+            if entry.time_ns < from_ns - _OVERLAP_NS or len(found) >= _MOST_OVERLAP:
+                break
+            if entry.provider == self.active:
+                found.append(entry)
+        found.reverse()
+        return found
+
+
+def _time_ns(tick: Trade | Quote) -> int:
+    return tick.time_ns
