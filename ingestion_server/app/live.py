@@ -40,7 +40,7 @@ from ingestion_server.ingest.live.publishing import Publisher
 from ingestion_server.ingest.quoting import Quoter
 from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.policies.breaker import Breakers
-from ingestion_server.policies.pipeline import pipeline
+from ingestion_server.policies.pipeline import Step, pipeline
 from ingestion_server.policies.tell import Tell
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
@@ -158,7 +158,7 @@ def _streamed(
 ) -> Upstream:
     clock = parts.clock
     breaker = parts.breakers.for_key(provider.name, STREAM)
-    steps = [
+    steps: list[Step] = [
         breaker,
         breaker.watch,
         Tell(parts.hooks, clock, kind=STREAM),

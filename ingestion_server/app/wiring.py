@@ -333,7 +333,7 @@ def _dialler(
     )
 
 
-async def _transport(
+async def _transport(  # noqa: PLR0913, PLR0917 - everything it is made from
     stack: AsyncExitStack,
     settings: Settings,
     mode: Mode,

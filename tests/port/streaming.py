@@ -280,12 +280,12 @@ async def difference(home: House, listener: Listener, symbol: str) -> Difference
     def within(told: list[Fact]) -> Counter[Fact]:
         return Counter(fact for fact in told if first < fact.time_ms < last)
 
-    return Difference(
-        within(truth) - within(heard), Counter(heard) - Counter(truth)
-    )
+    return Difference(within(truth) - within(heard), Counter(heard) - Counter(truth))
 
 
-def undeclared(lost: Iterable[Fact], gaps: Iterable[stream_pb2.StreamEvent]) -> list[Fact]:
+def undeclared(
+    lost: Iterable[Fact], gaps: Iterable[stream_pb2.StreamEvent]
+) -> list[Fact]:
     """Return what is missing and lies in no gap."""
     spans = [span(gap) for gap in gaps]
     return [

@@ -214,9 +214,7 @@ async def test_a_vendor_that_refuses_is_asked_with_pauses_for_ever(
             async with home.web.get(f"{home.sandbox_url}/control/faults") as reply:
                 faults = await reply.json()
             (left,) = [
-                each["count"]
-                for each in faults["finnhub"]
-                if each["fault"] == "refuse"
+                each["count"] for each in faults["finnhub"] if each["fault"] == "refuse"
             ]
             await home.mend("finnhub")
             await listener.until_told("GAP")
@@ -238,10 +236,9 @@ async def test_after_a_reconnection_all_that_was_subscribed_is_again(
 
             async def whole() -> bool:
                 found = await home.stats("finnhub")
-                return (
-                    found["connections_opened"] == 2
-                    and len(found["open_subscriptions"]) == len(symbols)
-                )
+                return found["connections_opened"] == 2 and len(
+                    found["open_subscriptions"]
+                ) == len(symbols)
 
             await until(whole)
 
@@ -273,8 +270,10 @@ async def test_rubbish_in_between_costs_nothing_that_is_not_declared(
 
             told = await sent(home, "AAPL")
             await listener.until(
-                lambda: max(f.time_ms for f in facts(listener.trades))
-                >= max(f.time_ms for f in told)
+                lambda: (
+                    max(f.time_ms for f in facts(listener.trades))
+                    >= max(f.time_ms for f in told)
+                )
             )
             lost = Counter(told) - Counter(facts(listener.trades))
             assert not undeclared(lost, listener.named("GAP"))

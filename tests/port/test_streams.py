@@ -325,7 +325,9 @@ async def test_items_may_be_held_back_to_share_a_message(home: House) -> None:
     async with listening(home, "AAPL", max_batch_delay="0.5s") as slow:
         async with listening(home, "AAPL", max_batch_delay="0s") as quick:
             await slow.more(30)
-            await quick.until(lambda: quick.trades[-1].sequence >= slow.trades[-1].sequence)
+            await quick.until(
+                lambda: quick.trades[-1].sequence >= slow.trades[-1].sequence
+            )
 
     def messages(listener: Listener) -> int:
         return sum(bool(message.trades) for message in listener.messages)

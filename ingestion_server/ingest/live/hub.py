@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Final, final
@@ -58,7 +58,7 @@ _Key = tuple[Instrument, TickKind, Route]
 class Hub(Newsroom):
     """Have channels, publish what they bring, and keep their promises."""
 
-    def __init__(  # noqa: PLR0913 - its parts
+    def __init__(  # noqa: PLR0913, PLR0917 - its parts
         self,
         upstreams: Mapping[str, Upstream],
         publisher: Publisher,
@@ -210,7 +210,7 @@ class Hub(Newsroom):
         )
 
     def latest(
-        self, instrument: Instrument, names: tuple[str, ...] | list[str]
+        self, instrument: Instrument, names: Sequence[str]
     ) -> tuple[Snapshot, str, int] | None:
         """Return what lives of an instrument, by one of these vendors."""
         trade: Trade | None = None
@@ -368,7 +368,7 @@ class Hub(Newsroom):
             await self._clock.sleep(_LOOK_SECONDS)
             try:
                 self._look()
-            except Exception:
+            except Exception:  # noqa: BLE001 - it must not end streams for good
                 _log.exception("the live hub met a defect")
 
     def _look(self) -> None:
@@ -566,7 +566,7 @@ async def _guarded(work: Coroutine[None, None, None], name: str) -> None:
     """Do some work; a defect of it is told, and ends nothing else."""
     try:
         await work
-    except Exception:
+    except Exception:  # noqa: BLE001 - the others go on
         _log.exception("%s met a defect", name)
 
 

@@ -193,7 +193,8 @@ class LiveDesk(LiveData):
         hub = self._hub
         bases: dict[TickKind, list[TickKind]] = {}
         for kind in sorted(query.kinds):
-            base = TickKind.TRADES if kind is TickKind.BARS else kind
+            of_quotes = kind is TickKind.QUOTES
+            base = TickKind.QUOTES if of_quotes else TickKind.TRADES
             bases.setdefault(base, []).append(kind)
         for base, kinds in bases.items():
             try:
