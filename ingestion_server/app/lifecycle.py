@@ -39,6 +39,7 @@ from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.probe_metrics import probe_parts
 from ingestion_server.telemetry.quota_log import QuotaLog
 from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
+from ingestion_server.telemetry.stream_metrics import stream_parts
 from ingestion_server.telemetry.task_errors import TaskErrors
 from ingestion_server.web import Stage, serving
 
@@ -91,6 +92,9 @@ async def served(
                     **probe_parts(house.prober.counts),
                     **loop_parts(lag, errors),
                     **cache_parts(house.cache_use),
+                    **stream_parts(
+                        lambda: house.hub.counts, house.hub.sources.pumps
+                    ),
                 }
             ),
         ) as http_port,

@@ -39,6 +39,7 @@ from ingestion_server.telemetry.loop_metrics import loop_parts
 from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.probe_metrics import probe_parts
 from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
+from ingestion_server.telemetry.stream_metrics import stream_parts
 from ingestion_server.telemetry.task_errors import TaskErrors
 from tests.clocks import NOW_NS
 from tests.telemetry.ledgers import FakeLedger
@@ -229,6 +230,7 @@ def test_the_table_of_metrics_is_the_page() -> None:
             **cache_parts(lambda: cache),
             **probe_parts({("acme", "bars:fx", True): 1}),
             **loop_parts(LoopLag(), TaskErrors()),
+            **stream_parts(lambda: Counter(), {"acme": Streaming()}),
         }
     )
     told = {

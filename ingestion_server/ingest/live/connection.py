@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, final
@@ -31,6 +32,8 @@ from ingestion_server.ports.stream import (
     StreamDeclaration,
 )
 
+_MOST_AT_ONCE: Final = 256
+"""Ticks; after so many, others have their turn."""
 _CALL_SECONDS: Final = 30.0
 _MOST_UNHEARD: Final = 3
 """So many rounds of polls without any answer are a loss."""
@@ -86,6 +89,7 @@ class WireConnection(Connection):
         self._socket = socket
         self._feed = feed
         self._now_ns = now_ns
+        self._unheard: deque[str | bytes] = deque()
 
     @override
     async def subscribe(self, symbols: Sequence[str]) -> None:
@@ -104,12 +108,15 @@ class WireConnection(Connection):
 
     @override
     async def hear(self) -> Sequence[Heard]:
-        """Return what all messages say that are there."""
-        message = await self._socket.receive()
+        """Return what the messages say that are there, but not too much at once."""
+        waiting = self._unheard
+        if not waiting:
+            waiting.append(await self._socket.receive())
+            waiting.extend(self._socket.pending())
         received_at_ns = self._now_ns()
-        heard = list(self._feed.hear(message, received_at_ns))
-        for more in self._socket.pending():
-            heard += self._feed.hear(more, received_at_ns)
+        heard: list[Heard] = []
+        while waiting and len(heard) < _MOST_AT_ONCE:
+            heard += self._feed.hear(waiting.popleft(), received_at_ns)
         return heard
 
     @property

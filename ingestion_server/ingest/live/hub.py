@@ -42,6 +42,8 @@ _CHECK_SECONDS: Final = 3.0
 _CROWDED_ITEMS: Final = 1024
 _READING_SECONDS: Final = 0.05
 """Who has read nothing for so long is not waited for."""
+_CROWD: Final = 4
+"""If one of so many readers is behind, more is not read for a moment."""
 _MOST_NAPS: Final = 50
 _NAP_SECONDS: Final = 0.004
 _SHARE: Final = 512
@@ -339,27 +341,28 @@ class Hub(Newsroom):
     async def room_to_read(self) -> None:
         """Wait, but not for long, until those who read have read some of it."""
         await asyncio.sleep(0)
-        if self.publisher.position - self._looked_at < _SHARE:
+        if self.sources.heard_items - self._looked_at < _SHARE:
             return
+        self._looked_at = self.sources.heard_items
+        if self._timer is not None:
+            # So much is not held back for the sake of what may still come.
+            self._timer.cancel()
+            self._flush()
         for _ in range(_MOST_NAPS):
             if not self._crowded():
                 break
             await self._clock.sleep(_NAP_SECONDS)
-        self._looked_at = self.publisher.position
 
     def _crowded(self) -> bool:
-        """Return whether everybody who reads is behind: then it is us who are slow."""
+        """Return whether many of those who read are behind: then it is us, not them."""
         now = self._clock.monotonic()
-        reading = False
+        reading = crowded = 0
         for subscriber in self._subscribers:
             mailbox = subscriber.mailbox
-            if mailbox.waiting:
-                return False
-            if now - mailbox.read_at < _READING_SECONDS:
-                reading = True
-                if mailbox.items < _CROWDED_ITEMS:
-                    return False
-        return reading
+            if mailbox.waiting or now - mailbox.read_at < _READING_SECONDS:
+                reading += 1
+                crowded += mailbox.items >= _CROWDED_ITEMS
+        return crowded * _CROWD > reading
 
     # What happens as time passes.
 

@@ -93,6 +93,8 @@ class Sources(Listener):
         self._duplicates: dict[str, Duplicates] = {}
         self._unsettled: dict[Channel, None] = {}
         self._displaced: dict[Channel, None] = {}
+        self.heard_items = 0
+        """All that vendors said."""
         self.left_out = 0
         """Ticks that could not be true."""
         self.malformed = 0
@@ -138,6 +140,7 @@ class Sources(Listener):
     @override
     def heard(self, pump: Pump, said: Sequence[Heard]) -> None:
         """Let channels have what is theirs."""
+        self.heard_items += len(said)
         name = pump.provider
         fed = self._fed.get(name, {})
         checks = self._checks[name]

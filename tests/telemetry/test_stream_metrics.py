@@ -1,0 +1,104 @@
+"""Operators see who listens, what is lost, and whether each vendor's stream is up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from ingestion_server.telemetry.metrics_page import MetricsPage
+from ingestion_server.telemetry.stream_metrics import stream_parts
+from tests.telemetry.pages import OPENMETRICS, families, series
+
+COUNTS = {
+    "subscribers": 2,
+    "channels": 3,
+    "published": 400,
+    "gaps": 5,
+    "filled": 4,
+    "left_out": 6,
+    "malformed": 7,
+}
+
+
+@dataclass
+class Stream:
+    """Be one vendor's stream."""
+
+    up: bool = True
+    connections: int = 1
+    wanted: int = 1
+
+
+def told(
+    vendors: dict[str, Stream], accept: str = ""
+) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return what a page tells of live data."""
+    page = MetricsPage(stream_parts(lambda: COUNTS, vendors))
+    return {
+        name: dict(values)
+        for name, values in series(page(accept)).items()
+        if name.startswith("ingestion_stream_")
+    }
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_everything_that_is_known_is_told(accept: str) -> None:
+    vendors = {
+        "acme": Stream(up=True, connections=3, wanted=50),
+        "zenith": Stream(up=False, connections=9, wanted=0),
+    }
+
+    assert told(vendors, accept) == {
+        "ingestion_stream_subscribers": {(): 2},
+        "ingestion_stream_channels": {(): 3},
+        "ingestion_stream_published": {(): 400},
+        "ingestion_stream_gaps": {(): 5},
+        "ingestion_stream_filled_gaps": {(): 4},
+        "ingestion_stream_left_out_ticks": {(): 6},
+        "ingestion_stream_malformed_messages": {(): 7},
+        "ingestion_stream_up": {("acme",): 1, ("zenith",): 0},
+        "ingestion_stream_symbols": {("acme",): 50, ("zenith",): 0},
+        "ingestion_stream_connections": {("acme",): 3, ("zenith",): 9},
+    }
+
+
+def test_a_vendor_has_rows_once_its_stream_was_needed() -> None:
+    vendors: dict[str, Stream] = {}
+    page = MetricsPage(stream_parts(lambda: COUNTS, vendors))
+    assert series(page(""))["ingestion_stream_up"] == {}
+
+    vendors["acme"] = Stream()
+
+    assert series(page(""))["ingestion_stream_up"] == {("acme",): 1}
+
+
+def test_each_page_tells_of_its_moment() -> None:
+    acme, counts = Stream(), dict(COUNTS)
+    page = MetricsPage(stream_parts(lambda: counts, {"acme": acme}))
+    page("")
+
+    acme.up = False
+    counts["gaps"] += 1
+
+    now = series(page(""))
+    assert now["ingestion_stream_up"] == {("acme",): 0}
+    assert now["ingestion_stream_gaps"] == {(): 6}
+
+
+def test_every_metric_says_what_it_means_and_which_kind_it_is() -> None:
+    page = MetricsPage(stream_parts(lambda: COUNTS, {"acme": Stream()}))
+
+    ours = {
+        name: each
+        for name, each in families(page(OPENMETRICS)).items()
+        if name.startswith("ingestion_stream_")
+    }
+    assert {name for name, each in ours.items() if each.type == "gauge"} == {
+        "ingestion_stream_subscribers",
+        "ingestion_stream_channels",
+        "ingestion_stream_up",
+        "ingestion_stream_symbols",
+    }
+    assert {each.type for each in ours.values()} == {"counter", "gauge"}
+    assert all(each.documentation.endswith(".") for each in ours.values())
