@@ -92,9 +92,7 @@ async def served(
                     **probe_parts(house.prober.counts),
                     **loop_parts(lag, errors),
                     **cache_parts(house.cache_use),
-                    **stream_parts(
-                        lambda: house.hub.counts, house.hub.sources.pumps
-                    ),
+                    **stream_parts(lambda: house.hub.counts, house.hub.sources.pumps),
                 }
             ),
         ) as http_port,

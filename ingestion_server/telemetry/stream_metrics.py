@@ -49,7 +49,9 @@ class _Metric(msgspec.Struct, frozen=True):
 
 
 _GAUGES: Final[Sequence[_Metric]] = (
-    _Metric("ingestion_stream_subscribers", "Streams that callers read.", "subscribers"),
+    _Metric(
+        "ingestion_stream_subscribers", "Streams that callers read.", "subscribers"
+    ),
     _Metric(
         "ingestion_stream_channels",
         "Symbols whose trades or quotes are subscribed, once for each of the two and "

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from ingestion_server.telemetry.task_errors import TaskErrors
 from tests.clocks import NOW_NS
 from tests.telemetry.ledgers import FakeLedger
 from tests.telemetry.pages import families
+from tests.telemetry.streams import Stream
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -230,7 +232,7 @@ def test_the_table_of_metrics_is_the_page() -> None:
             **cache_parts(lambda: cache),
             **probe_parts({("acme", "bars:fx", True): 1}),
             **loop_parts(LoopLag(), TaskErrors()),
-            **stream_parts(lambda: Counter(), {"acme": Streaming()}),
+            **stream_parts(Counter, {"acme": Stream()}),
         }
     )
     told = {

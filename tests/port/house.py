@@ -301,7 +301,9 @@ async def house(
         joined(chosen, mode or Mode(sandbox=True), clock=clock) as rooms,
         aiohttp.ClientSession() as web,
     ):
-        door = Door(chosen.grpc.max_concurrent_calls)
+        door = Door(
+            chosen.grpc.max_concurrent_calls, most_streams=chosen.grpc.max_streams
+        )
         servicer = IngestionServicer(
             rooms.fetcher,
             door,

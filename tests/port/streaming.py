@@ -11,7 +11,11 @@ from typing import Any, Final, NamedTuple
 import grpc.aio
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
-from marketdata.ingestion.v1 import ingestion_service_pb2, stream_pb2
+from marketdata.ingestion.v1 import (
+    ingestion_service_pb2,
+    ingestion_service_pb2_grpc,
+    stream_pb2,
+)
 
 from tests.port.house import House, RefusedError, ShiftedClock, pinned
 
@@ -24,8 +28,9 @@ HASTY: Final = {
     **BUSY,
     "STREAM__FIRST_PAUSE_SECONDS": "0.05",
     "STREAM__LONGEST_PAUSE_SECONDS": "0.2",
-    "STREAM__SILENCE_SECONDS": "1",
     "STREAM__FAILOVER_SECONDS": "60",
+    "BREAKER__REST_SECONDS": "0.3",
+    "BREAKER__LONGEST_REST_SECONDS": "0.3",
 }
 """Settings with which a lost connection is soon back, before another takes over."""
 FIRST: Final = {"PROVIDERS__ORDER": "finnhub,yahoo,alpha_vantage"}
@@ -186,6 +191,7 @@ async def listening(
     home: House,
     *symbols: str,
     reading: bool = True,
+    stub: ingestion_service_pb2_grpc.IngestionServiceStub | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - the deadline of the call
     **request: Any,
 ) -> AsyncIterator[Listener]:
@@ -196,7 +202,9 @@ async def listening(
         ingestion_service_pb2.StreamQuotesRequest(symbols=symbols, resume_token=token),
     )
     listener = Listener(
-        home.stub.StreamQuotes(message, timeout=timeout, metadata=home.metadata),
+        (stub or home.stub).StreamQuotes(
+            message, timeout=timeout, metadata=home.metadata
+        ),
         home.clock,
     )
     if reading:

@@ -24,7 +24,7 @@ MINUTE_NS = 60 * 10**9
 MINUTE = timedelta(minutes=1)
 OPEN = datetime(2024, 6, 12, 15, 0, 50, tzinfo=UTC)
 """Ten seconds before a minute is over, in regular hours of New York."""
-BARS = {"kinds": ["TICK_KIND_BARS"], **FINNHUB}
+BARS = {"kinds": ["TICK_KIND_BARS"], "session": "SESSION_REGULAR", **FINNHUB}
 PARTIAL, FINAL = bar_pb2.BAR_STATE_PARTIAL, bar_pb2.BAR_STATE_FINAL
 REVISED = bar_pb2.BAR_STATE_REVISED
 
@@ -77,9 +77,9 @@ def assert_none_final_too_early(bars: Sequence[Told]) -> None:
 
 async def advance(home: House, listener: Listener, seconds: float) -> None:
     """Let time pass in steps, and let the trades of each be heard."""
-    for _ in range(int(seconds // 5)):
+    for _ in range(int(seconds // 20)):
         count = len(listener.bars)
-        home.clock.advance(5)
+        home.clock.advance(20)
         await listener.until(lambda: len(listener.bars) > count)  # noqa: B023 - awaited here
 
 
@@ -90,7 +90,6 @@ async def own_bars(
     answer = await home.fetch(
         symbol="AAPL",
         interval="INTERVAL_1_MINUTE",
-        session="SESSION_EXTENDED",
         start=stamp(start),
         end=stamp(start + minutes * MINUTE),
         source_policy=pinned("finnhub"),
@@ -308,8 +307,9 @@ async def test_a_bar_during_which_the_connection_was_lost_is_not_final_by_us(
         await listener.until(lambda: listener.bars)
         await advance(home, listener, 30)
         await home.fault("finnhub", "disconnect")
-        await listener.until_told("GAP")
-        await advance(home, listener, 60)
+        await listener.until_told("STALE")
+        await listener.until(lambda: of(listener, whole))
+        await advance(home, listener, 80)
         after = whole + MINUTE
         await listener.until(lambda: of(listener, after))
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import grpc.aio
 import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode as Code
-from marketdata.ingestion.v1 import stream_pb2
+from marketdata.ingestion.v1 import ingestion_service_pb2_grpc, stream_pb2
 
-from tests.port.house import Build, House
+from tests.port.house import House
 from tests.port.streaming import (
     FINNHUB,
     Listener,
@@ -20,6 +22,12 @@ from tests.port.streaming import (
 )
 
 SYMBOLS = ("AAPL", "MSFT", "IBM")
+NARROW = (
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4096),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+"""Options of a client that reads nothing ahead, or all would be read for it."""
 SETTINGS = {
     "SANDBOX__TRADES_PER_SECOND": "200",
     "STREAM__QUEUE_ITEMS": "1500",
@@ -43,15 +51,21 @@ async def rush(home: House, quick: Listener, seconds: int = RUSH) -> None:
         await quick.until(lambda: len(quick.trades) >= wanted)  # noqa: B023 - awaited here
 
 
-def slow(home: House, policy: str) -> Any:
+@asynccontextmanager
+async def slow(home: House, policy: str) -> AsyncIterator[Listener]:
     """Subscribe, and read nothing yet."""
-    return listening(
-        home,
-        *SYMBOLS,
-        reading=False,
-        slow_consumer=f"SLOW_CONSUMER_{policy}",
-        **FINNHUB,
-    )
+    async with (
+        grpc.aio.insecure_channel(home.target, options=NARROW) as channel,
+        listening(
+            home,
+            *SYMBOLS,
+            reading=False,
+            stub=ingestion_service_pb2_grpc.IngestionServiceStub(channel),
+            slow_consumer=f"SLOW_CONSUMER_{policy}",
+            **FINNHUB,
+        ) as listener,
+    ):
+        yield listener
 
 
 async def fallen_behind(home: House, lazy: Listener, quick: Listener) -> None:

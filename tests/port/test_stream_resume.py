@@ -17,6 +17,7 @@ from tests.port.streaming import (
     listening,
     misnumbered,
     sent,
+    span,
 )
 
 Trade = stream_pb2.Trade
@@ -156,17 +157,24 @@ async def test_a_token_of_another_start_of_the_server_begins_with_a_gap(
             assert misnumbered(again) == []
 
 
-@pytest.mark.parametrize(
-    "token", [b"x", b"no token of ours at all", b"\1" + b"\xff" * 24]
-)
-async def test_a_token_that_is_none_of_ours_is_no_reason_to_fail_or_to_be_silent(
-    home: House, token: bytes
+@pytest.mark.parametrize("token", [b"x", b"no token of ours at all"])
+async def test_what_is_no_token_is_refused(home: House, token: bytes) -> None:
+    async with listening(home, "AAPL", resume_token=token, **FINNHUB) as listener:
+        failed = await listener.ended()
+
+    assert failed.reason == "INVALID_QUERY"
+    assert failed.fields == {"resume_token"}
+
+
+async def test_a_token_of_the_right_form_that_nobody_gave_begins_with_a_gap(
+    home: House,
 ) -> None:
+    token = b"\1" + b"\xff" * 24
     async with listening(home, "AAPL", resume_token=token, **FINNHUB) as listener:
         await listener.more(5)
 
-        assert listener.named("GAP", "AAPL")
-        assert misnumbered(listener) == []
+    assert listener.named("GAP", "AAPL")
+    assert misnumbered(listener) == []
 
 
 async def test_what_is_no_longer_kept_is_declared(build: Build) -> None:
@@ -180,7 +188,10 @@ async def test_what_is_no_longer_kept_is_declared(build: Build) -> None:
                 await again.more(40)
 
                 assert again.named("GAP", "AAPL")
-                again.order[:0] = told
+                gap = again.named("GAP", "AAPL")[0]
+                start, end = span(gap)
+                assert start <= facts(told)[-1].time_ms + 1_000
+                assert end <= facts(again.trades)[0].time_ms + 1
                 assert misnumbered(again) == []
 
 

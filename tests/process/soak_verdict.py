@@ -33,7 +33,11 @@ class Edges(NamedTuple):
     """Say what of a subscriber's time is not judged, in ms by the vendor's clock."""
 
     first: int = 0
+    """After its first trade."""
     last: int = 0
+    """Before its last trade."""
+    came: int = 0
+    """When it came: it may be told of gaps before that as others are."""
 
 
 def judge(
@@ -60,13 +64,7 @@ def _judged(
     for gap in line.gaps:
         if gap.to_ns is not None and gap.to_ns <= gap.from_ns:
             yield f"GAP of no length: {gap}"
-    stray = [each for each in late if not _within(each, line.gaps)]
-    if stray:
-        yield f"backfilled, but in no GAP: {_some(stray)}"
-    for fill in line.fills:
-        gap = fill.gap
-        if not any(_covers(each, gap) for each in line.gaps):
-            yield f"BACKFILLED {gap}, which is in no GAP of {_times(line.gaps)}"
+    yield from _placed(line, late, edges)
     if not record.slow:
         yield from _whole(line, live, late, truth.tape, edges)
     if line.first and line.last - line.first + 1 > len(line) + line.declared:
@@ -74,6 +72,21 @@ def _judged(
             f"{len(line)} came and {line.declared} were declared of the numbers "
             f"{line.first} to {line.last}"
         )
+
+
+def _placed(line: Line, late: Sequence[Print], edges: Edges) -> Iterator[str]:
+    """Judge whether what came later was declared missing before."""
+    stray = [
+        each for each in late if each[0] >= edges.came and not _within(each, line.gaps)
+    ]
+    if stray:
+        yield f"backfilled, but in no GAP: {_some(stray)}"
+    for fill in line.fills:
+        gap = fill.gap
+        if gap.from_ns < edges.came * MILLISECOND_NS:
+            continue
+        if not any(_covers(each, gap) for each in line.gaps):
+            yield f"BACKFILLED {gap}, which is in no GAP of {_times(line.gaps)}"
 
 
 def _arrived(
@@ -106,7 +119,9 @@ def _whole(
     edges: Edges,
 ) -> Iterator[str]:
     """Judge whether what was declared whole is what was traded."""
-    begin_ns = (live[0][0] + edges.first) * MILLISECOND_NS if live else 0
+    if not live:
+        return
+    begin_ns = (live[0][0] + edges.first) * MILLISECOND_NS
     told, traded = sorted((*live, *late)), sorted(tape)
     for fill in line.fills:
         gap = fill.gap

@@ -218,7 +218,7 @@ def _broken(seen: Seen, ended: Ended) -> Iterator[str]:
     crowd, cuts = seen.crowd, max(seen.reconnections, 0)
     for record in crowd.everybody:
         guest = record in crowd.guests
-        edges = Edges(_EDGE_MS, _EDGE_MS) if guest else Edges()
+        edges = Edges(_EDGE_MS, _EDGE_MS, record.came_ms) if guest else Edges()
         yield from judge(record, seen.truths, cuts, edges)
     yield from _empty(crowd)
     for who in seen.restless:

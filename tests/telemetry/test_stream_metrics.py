@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.stream_metrics import stream_parts
 from tests.telemetry.pages import OPENMETRICS, families, series
+from tests.telemetry.streams import Stream
 
 COUNTS = {
     "subscribers": 2,
@@ -19,15 +18,6 @@ COUNTS = {
     "left_out": 6,
     "malformed": 7,
 }
-
-
-@dataclass
-class Stream:
-    """Be one vendor's stream."""
-
-    up: bool = True
-    connections: int = 1
-    wanted: int = 1
 
 
 def told(

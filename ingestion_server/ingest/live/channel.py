@@ -51,6 +51,8 @@ class Break(msgspec.Struct):
     before: list[Trade]
     resumed_at: float | None = None
     """When data came again, in monotonic seconds; None = not yet."""
+    until: float | None = None
+    """It ends no earlier, in monotonic seconds; None = with the next tick."""
 
 
 class Overlap(msgspec.Struct):
@@ -70,7 +72,6 @@ class Channel:
         "awaiting",
         "begun_at",
         "broken",
-        "checked",
         "disorder_ns",
         "floor_ns",
         "instrument",
@@ -80,6 +81,7 @@ class Channel:
         "left_at",
         "lines",
         "live",
+        "malformed_at",
         "newest_ns",
         "overlaps",
         "partition",
@@ -134,8 +136,8 @@ class Channel:
         """When data came for the first time, in monotonic seconds."""
         self.since_ns = 0
         """The same by the vendor's clock; 0 = they never came."""
-        self.checked = False
-        """Whether it was asked if anybody knows the symbol."""
+        self.malformed_at = float("-inf")
+        """When a message could not be read, in monotonic seconds."""
 
     @property
     def of_trades(self) -> bool:

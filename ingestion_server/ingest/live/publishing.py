@@ -20,7 +20,7 @@ from ingestion_server.ingest.live import tokens
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import StreamEncoder, StreamEvent
 
-MOST_BATCH_ITEMS: Final = 512
+MOST_BATCH_ITEMS: Final = 1024
 """In one message; clients refuse more than 4 MB."""
 FIRST_SEQUENCE: Final = 1 << 32
 """Numbers below are left for history that stands before what is live."""

@@ -28,6 +28,8 @@ from ingestion_server.ingest.live.pump import Listener, Pump
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.stream import Confirmed, Heard, Malformed, Refused
 
+_CALM_SECONDS: Final = 1.0
+"""Unreadable messages that follow each other so soon are one gap."""
 _SETTLED_SECONDS: Final = 1.0
 """So long after it was subscribed anew, a quiet symbol is known to be whole again."""
 
@@ -127,7 +129,7 @@ class Sources(Listener):
             broken = channel.broken
             if broken is None or broken.resumed_at is None:
                 self._unsettled.pop(channel, None)
-            elif now - broken.resumed_at >= _SETTLED_SECONDS:
+            elif now >= (broken.until or broken.resumed_at + _SETTLED_SECONDS):
                 to_ns = self._clock.now_ns() - self._delay_ns(channel.active)
                 self._mend(channel, max(to_ns, broken.from_ns))
         for name, pump in self._pumps.items():
@@ -138,7 +140,9 @@ class Sources(Listener):
             self._place(channel)
 
     @override
-    def heard(self, pump: Pump, said: Sequence[Heard]) -> None:
+    def heard(  # noqa: C901, PLR0912 - a call for each tick would cost a tenth
+        self, pump: Pump, said: Sequence[Heard]
+    ) -> None:
         """Let channels have what is theirs."""
         self.heard_items += len(said)
         name = pump.provider
@@ -254,9 +258,16 @@ class Sources(Listener):
     def _flush_then_break(self, channel: Channel, detail: str) -> None:
         cause = f"a message could not be read: {detail}"
         self._newsroom.settle(channel)
-        if channel.break_off(cause, self._clock.now_ns()) and channel.broken:
-            channel.broken.resumed_at = self._clock.monotonic()
+        channel.break_off(cause, self._clock.now_ns())
+        now = self._clock.monotonic()
+        if channel.broken is not None and channel.live:
+            channel.broken.resumed_at = now
+            if now - channel.malformed_at < _CALM_SECONDS:
+                # One gap for many messages; what comes in between is not held
+                # against a history, so it is not filled.
+                channel.broken.until = now + _CALM_SECONDS
             self._unsettled[channel] = None
+        channel.malformed_at = now
 
     def _newest_unheard(self, name: str) -> Channel | None:
         channels = [
@@ -312,6 +323,8 @@ class Sources(Listener):
         if broken is None or broken.resumed_at is None:
             self._unsettled.pop(channel, None)
             return
+        if broken.until is not None and self._clock.monotonic() < broken.until:
+            return
         first_ns = min(tick.time_ns for tick in channel.pending)
         if first_ns < broken.from_ns:
             # A straggler: what was lost may still lie behind it.
@@ -324,7 +337,9 @@ class Sources(Listener):
         self._newsroom.gap(
             channel,
             max(to_ns, (channel.broken.from_ns if channel.broken else 0) + 1),
-            filling=filling and not channel.sampled,
+            filling=filling
+            and not channel.sampled
+            and (channel.broken is None or channel.broken.until is None),
         )
         channel.broken = None
 
@@ -352,12 +367,7 @@ class Sources(Listener):
                 self._feed(channel, best)
             return
         if best == channel.active:
-            channel.joining = ""
-            if channel.live and self._feeds(channel, best):
-                for name in names[names.index(best) + 1 :]:
-                    self._unfeed(channel, name)
-                if best == self._first_possible(channel):
-                    self._displaced.pop(channel, None)
+            self._stays(channel)
             return
         pump = self._pumps.get(best)
         if (
@@ -371,6 +381,16 @@ class Sources(Listener):
             channel.joining = best
             self._feed(channel, best)
 
+    def _stays(self, channel: Channel) -> None:
+        """Let nobody stand by for a vendor that serves, but those before it."""
+        channel.joining = ""
+        active, names = channel.active, channel.route.names
+        if channel.live and self._feeds(channel, active):
+            for name in names[names.index(active) + 1 :]:
+                self._unfeed(channel, name)
+            if active == self._first_possible(channel):
+                self._displaced.pop(channel, None)
+
     def _best(self, channel: Channel) -> str | None:
         """Return the vendor that should feed a channel now."""
         names = channel.route.names
@@ -382,13 +402,7 @@ class Sources(Listener):
             if unable is not None:
                 continue
             pump = self._pump(name)
-            if not self._feeds(channel, name) and not pump.room:
-                channel.refused[name] = EntitlementMissingError(
-                    f"the plan of {name} streams no more than "
-                    f"{self._upstreams[name].declaration.most_symbols} symbols",
-                    provider=name,
-                    feature="stream",
-                )
+            if self._is_full(channel, name, pump):
                 continue
             if pump.failed(self._limits.failover_seconds):
                 waiting = waiting or name
@@ -406,11 +420,26 @@ class Sources(Listener):
         if channel.active and channel.active not in channel.refused:
             return channel.active
         if waiting is None:
-            for name in names:
-                unable = self._upstreams[name].available()
-                if unable is not None:
-                    channel.refused.setdefault(name, unable)
+            self._note_unable(channel)
         return waiting
+
+    def _note_unable(self, channel: Channel) -> None:
+        for name in channel.route.names:
+            unable = self._upstreams[name].available()
+            if unable is not None:
+                channel.refused.setdefault(name, unable)
+
+    def _is_full(self, channel: Channel, name: str, pump: Pump) -> bool:
+        """Return whether a vendor takes no more symbols, and note it."""
+        if self._feeds(channel, name) or pump.room:
+            return False
+        most = self._upstreams[name].declaration.most_symbols
+        channel.refused[name] = EntitlementMissingError(
+            f"the plan of {name} streams no more than {most} symbols",
+            provider=name,
+            feature="stream",
+        )
+        return True
 
     def _returns(self, channel: Channel, name: str, pump: Pump) -> bool:
         """Return whether a better vendor is not back for long enough yet."""
