@@ -35,7 +35,7 @@ class Scribe:
         return b"@" + token.hex().encode() + b"\n"
 
 
-@dataclass
+@dataclass(eq=False)
 class Inbox:
     """Keep the batches that are put in."""
 

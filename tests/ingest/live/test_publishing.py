@@ -42,7 +42,9 @@ def test_numbers_of_each_partition_have_no_holes_and_positions_are_of_all() -> N
     source.announce(apple, GAP)
     source.publish(apple, ticks[2])
 
-    told = [(each.sequence - FIRST_SEQUENCE, each.position) for t in ticks for each in t]
+    told = [
+        (each.sequence - FIRST_SEQUENCE, each.position) for t in ticks for each in t
+    ]
     assert told == [(1, 1), (2, 2), (1, 3), (3, 5)]
     assert apple.sequence == FIRST_SEQUENCE + 3
     assert source.position == 5
@@ -123,8 +125,12 @@ def test_many_items_become_messages_whose_tokens_go_on() -> None:
     source.publish(tesla, some(100, "TSLA"))
     source.publish(apple, some(2 * MOST_BATCH_ITEMS + 1))
 
-    assert [len(each.ticks) for each in inbox.batches] == [512, 512, 101]
-    assert inbox.tokens == [512, 1024, source.position]
+    assert [len(each.ticks) for each in inbox.batches] == [
+        MOST_BATCH_ITEMS,
+        MOST_BATCH_ITEMS,
+        101,
+    ]
+    assert inbox.tokens == [MOST_BATCH_ITEMS, 2 * MOST_BATCH_ITEMS, source.position]
     assert all(
         batch.ticks[-1].position == token
         for batch, token in zip(inbox.batches, inbox.tokens, strict=True)
@@ -146,11 +152,16 @@ def test_many_events_become_messages_and_only_the_last_has_a_token() -> None:
     source.publish(apple, some(2))
     source.send_due()
 
-    assert [(len(b.events), len(b.ticks)) for b in inbox.batches] == [(512, 0), (3, 2)]
+    assert [(len(b.events), len(b.ticks)) for b in inbox.batches] == [
+        (MOST_BATCH_ITEMS, 0),
+        (3, 2),
+    ]
     assert inbox.tokens == [0, source.position]
 
 
-def test_within_a_message_events_stand_before_data_and_never_move_before_older() -> None:
+def test_within_a_message_events_stand_before_data_and_never_move_before_older() -> (
+    None
+):
     source = publisher()
     apple = trades_of(source)
     inbox = Inbox()
