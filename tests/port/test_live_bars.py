@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from marketdata.ingestion.v1 import bar_pb2, stream_pb2
@@ -17,6 +18,7 @@ from tests.port.streaming import (
     Told,
     listening,
     misnumbered,
+    sent,
 )
 from tests.port.upstream import row, upstream
 
@@ -116,7 +118,7 @@ async def test_a_bar_is_partial_while_it_forms_and_final_once_it_is_over(
         assert told[-1].low <= told[-1].vwap <= told[-1].high
         assert_none_final_too_early(listener.bars)
         assert misnumbered(listener) == []
-        for before, after in zip(told[:-1], told[1:], strict=True):
+        for before, after in pairwise(told):
             assert after.trade_count >= before.trade_count
             assert after.high >= before.high
             assert after.low <= before.low
@@ -133,10 +135,20 @@ async def test_a_final_bar_is_the_one_that_the_vendor_has(build: Build) -> None:
         )
 
         own = await own_bars(home, first, 3)
+        told = await sent(home, "AAPL")
         for when in wanted:
             ours = of(listener, when)[-1]
             theirs = own[ours.open_time.ToNanoseconds()]
-            assert prices(ours) == pytest.approx(prices(theirs), rel=1e-9)
+            assert (ours.high, ours.low) == (theirs.high, theirs.low)
+            assert ours.volume == pytest.approx(theirs.volume, rel=1e-9)
+            start = ours.open_time.ToMilliseconds()
+            within = [fact for fact in told if 0 <= fact.time_ms - start < 60_000]
+            # Which of one millisecond was the first or the last, its stream says not.
+            for price, edge in ((ours.open, min(within)), (ours.close, max(within))):
+                assert price in {
+                    fact.price for fact in within if fact.time_ms == edge.time_ms
+                }
+            assert ours.trade_count == len(within)
 
 
 async def test_the_bar_in_which_one_came_is_final_only_by_the_vendors_own(
@@ -165,29 +177,31 @@ async def test_history_and_live_bars_join_without_overlap_or_hole(
     build: Build,
 ) -> None:
     start = OPEN.replace(second=0) - 20 * MINUTE
-    async with build(start=OPEN) as home:
-        async with listening(home, "AAPL", start=stamp(start), **BARS) as listener:
-            await listener.until(lambda: of(listener, OPEN.replace(second=0)))
-            await advance(home, listener, 80)
-            whole = OPEN + timedelta(seconds=10)
-            await listener.until(lambda: FINAL in states(of(listener, whole)))
+    async with (
+        build(start=OPEN) as home,
+        listening(home, "AAPL", start=stamp(start), **BARS) as listener,
+    ):
+        await listener.until(lambda: of(listener, OPEN.replace(second=0)))
+        await advance(home, listener, 80)
+        whole = OPEN + timedelta(seconds=10)
+        await listener.until(lambda: FINAL in states(of(listener, whole)))
 
-            opened = [told.bar.open_time.ToDatetime(UTC) for told in listener.bars]
-            first_told = list(dict.fromkeys(opened))
-            expected = [start + number * MINUTE for number in range(len(first_told))]
-            assert first_told == expected
-            assert len(first_told) >= 22
-            for when in expected[:18]:
-                assert len(of(listener, when)) == 1
-                assert not of(listener, when)[0].derived
-            assert misnumbered(listener) == []
-            assert_none_final_too_early(listener.bars)
-            own = await own_bars(home, start, 18)
-            for when in expected[:18]:
-                (bar,) = of(listener, when)
-                assert prices(bar) == pytest.approx(
-                    prices(own[bar.open_time.ToNanoseconds()]), rel=1e-9
-                )
+        opened = [told.bar.open_time.ToDatetime(UTC) for told in listener.bars]
+        first_told = list(dict.fromkeys(opened))
+        expected = [start + number * MINUTE for number in range(len(first_told))]
+        assert first_told == expected
+        assert len(first_told) >= 22
+        for when in expected[:18]:
+            assert len(of(listener, when)) == 1
+            assert not of(listener, when)[0].derived
+        assert misnumbered(listener) == []
+        assert_none_final_too_early(listener.bars)
+        own = await own_bars(home, start, 18)
+        for when in expected[:18]:
+            (bar,) = of(listener, when)
+            assert prices(bar) == pytest.approx(
+                prices(own[bar.open_time.ToNanoseconds()]), rel=1e-9
+            )
 
 
 async def test_history_that_is_missing_is_declared(build: Build) -> None:
@@ -206,26 +220,26 @@ async def test_history_that_is_missing_is_declared(build: Build) -> None:
 
 async def test_bars_of_five_minutes_add_up_those_of_one(build: Build) -> None:
     start = datetime(2024, 6, 12, 14, 59, 50, tzinfo=UTC)
-    async with build(start=start) as home:
-        async with (
-            listening(home, "AAPL", **BARS) as fine,
-            listening(home, "AAPL", interval="INTERVAL_5_MINUTES", **BARS) as coarse,
-        ):
-            await fine.until(lambda: fine.bars)
-            await advance(home, fine, 330)
-            when = start + timedelta(seconds=10)
-            await coarse.until(lambda: FINAL in states(of(coarse, when)))
-            bar = of(coarse, when)[-1]
-            parts = [of(fine, when + number * MINUTE)[-1] for number in range(5)]
+    async with (
+        build(start=start) as home,
+        listening(home, "AAPL", **BARS) as fine,
+        listening(home, "AAPL", interval="INTERVAL_5_MINUTES", **BARS) as coarse,
+    ):
+        await fine.until(lambda: fine.bars)
+        await advance(home, fine, 330)
+        when = start + timedelta(seconds=10)
+        await coarse.until(lambda: FINAL in states(of(coarse, when)))
+        bar = of(coarse, when)[-1]
+        parts = [of(fine, when + number * MINUTE)[-1] for number in range(5)]
 
-            assert {part.state for part in parts} == {FINAL}
-            assert bar.open == parts[0].open
-            assert bar.close == parts[-1].close
-            assert bar.high == max(part.high for part in parts)
-            assert bar.low == min(part.low for part in parts)
-            assert bar.volume == pytest.approx(sum(part.volume for part in parts))
-            assert bar.trade_count == sum(part.trade_count for part in parts)
-            assert (await home.stats("finnhub"))["subscribe_messages"] == 1
+        assert {part.state for part in parts} == {FINAL}
+        assert bar.open == parts[0].open
+        assert bar.close == parts[-1].close
+        assert bar.high == max(part.high for part in parts)
+        assert bar.low == min(part.low for part in parts)
+        assert bar.volume == pytest.approx(sum(part.volume for part in parts))
+        assert bar.trade_count == sum(part.trade_count for part in parts)
+        assert (await home.stats("finnhub"))["subscribe_messages"] == 1
 
 
 async def test_a_bar_of_a_sampled_stream_is_never_called_final_by_us(
@@ -318,10 +332,12 @@ async def test_a_bar_during_which_the_connection_was_lost_is_not_final_by_us(
 
 
 async def test_pairs_have_live_bars_too(build: Build) -> None:
-    async with build(start=OPEN) as home:
-        async with listening(home, "BTC/USD", **BARS) as listener:
-            await listener.until(lambda: listener.bars)
-            await advance(home, listener, 80)
-            whole = OPEN + timedelta(seconds=10)
-            await listener.until(lambda: FINAL in states(of(listener, whole)))
-            assert_none_final_too_early(listener.bars)
+    async with (
+        build(start=OPEN) as home,
+        listening(home, "BTC/USD", **BARS) as listener,
+    ):
+        await listener.until(lambda: listener.bars)
+        await advance(home, listener, 80)
+        whole = OPEN + timedelta(seconds=10)
+        await listener.until(lambda: FINAL in states(of(listener, whole)))
+        assert_none_final_too_early(listener.bars)

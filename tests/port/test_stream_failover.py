@@ -108,46 +108,46 @@ async def test_what_nobody_told_while_vendors_changed_lies_in_a_gap(
 
 
 async def test_a_pinned_vendor_is_never_changed(build: Build) -> None:
-    async with build(start=DAWN) as home:
-        async with listening(
-            home, "AAPL", heartbeat_interval="0.1s", **FINNHUB
-        ) as listener:
-            await listener.more(30)
-            await away(home)
-            # Thrice as long as others would wait.
-            beats = len(listener.named("HEARTBEAT"))
-            await listener.until_told("HEARTBEAT", beats + 12)
-            assert not listener.named("SOURCE_CHANGED")
-            await home.mend("finnhub")
-            await listener.more(20)
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", heartbeat_interval="0.1s", **FINNHUB) as listener,
+    ):
+        await listener.more(30)
+        await away(home)
+        # Thrice as long as others would wait.
+        beats = len(listener.named("HEARTBEAT"))
+        await listener.until_told("HEARTBEAT", beats + 12)
+        assert not listener.named("SOURCE_CHANGED")
+        await home.mend("finnhub")
+        await listener.more(20)
 
-            assert {trade.provider for trade in listener.trades} == {"finnhub"}
-            assert not listener.named("SOURCE_CHANGED")
-            assert len(listener.named("GAP")) == 1
-            assert (await home.stats("yahoo"))["connections_opened"] == 0
+        assert {trade.provider for trade in listener.trades} == {"finnhub"}
+        assert not listener.named("SOURCE_CHANGED")
+        assert len(listener.named("GAP")) == 1
+        assert (await home.stats("yahoo"))["connections_opened"] == 0
 
 
 async def test_a_chosen_order_is_the_order_of_those_who_take_over(
     build: Build,
 ) -> None:
-    async with build(start=DAWN) as home:
-        async with listening(
-            home, "AAPL", source_policy=ordered("yahoo", "finnhub")
-        ) as listener:
-            await listener.more(3)
-            await away(home, "yahoo")
-            await listener.until_told("SOURCE_CHANGED")
-            await listener.more(10)
-            (changed,) = listener.named("SOURCE_CHANGED")
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", source_policy=ordered("yahoo", "finnhub")) as listener,
+    ):
+        await listener.more(3)
+        await away(home, "yahoo")
+        await listener.until_told("SOURCE_CHANGED")
+        await listener.more(10)
+        (changed,) = listener.named("SOURCE_CHANGED")
 
-            assert (changed.previous_provider, changed.provider) == (
-                "yahoo",
-                "finnhub",
-            )
-            assert not changed.sampled
-            assert listener.trades[-1].provider == "finnhub"
-            await assert_none_twice(home, listener, "AAPL")
-            assert misnumbered(listener) == []
+        assert (changed.previous_provider, changed.provider) == (
+            "yahoo",
+            "finnhub",
+        )
+        assert not changed.sampled
+        assert listener.trades[-1].provider == "finnhub"
+        await assert_none_twice(home, listener, "AAPL")
+        assert misnumbered(listener) == []
 
 
 async def test_a_vendor_that_is_away_from_the_start_is_passed_over(
@@ -165,67 +165,72 @@ async def test_a_vendor_that_is_away_from_the_start_is_passed_over(
 
 async def test_a_vendor_that_refuses_the_key_is_passed_over(build: Build) -> None:
     settings = {"PROVIDERS__FINNHUB__API_KEY": "abc-invalid"}
-    async with build(settings=settings) as home:
-        async with listening(home, "AAPL") as listener:
-            await listener.more(3)
-            assert {trade.provider for trade in listener.trades} == {"yahoo"}
+    async with build(settings=settings) as home, listening(home, "AAPL") as listener:
+        await listener.more(3)
+        assert {trade.provider for trade in listener.trades} == {"yahoo"}
 
 
 async def test_a_pinned_vendor_that_refuses_the_key_is_said_to(build: Build) -> None:
     settings = {"PROVIDERS__FINNHUB__API_KEY": "abc-invalid"}
-    async with build(settings=settings) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            await listener.until(lambda: listener.named("REJECTED") or listener.error)
-            (rejected,) = listener.named("REJECTED")
+    async with (
+        build(settings=settings) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await listener.until(lambda: listener.named("REJECTED") or listener.error)
+        (rejected,) = listener.named("REJECTED")
 
     assert rejected.reason == "CREDENTIALS_REFUSED"
 
 
 async def test_a_short_absence_changes_nobody(build: Build) -> None:
     settings = {"STREAM__FAILOVER_SECONDS": "5"}
-    async with build(start=DAWN, settings=settings) as home:
-        async with listening(home, "AAPL") as listener:
-            await listener.more(30)
-            await home.fault("finnhub", "disconnect")
-            await listener.until_told("GAP")
-            await listener.more(20)
+    async with (
+        build(start=DAWN, settings=settings) as home,
+        listening(home, "AAPL") as listener,
+    ):
+        await listener.more(30)
+        await home.fault("finnhub", "disconnect")
+        await listener.until_told("GAP")
+        await listener.more(20)
 
-            assert not listener.named("SOURCE_CHANGED")
-            assert {trade.provider for trade in listener.trades} == {"finnhub"}
+        assert not listener.named("SOURCE_CHANGED")
+        assert {trade.provider for trade in listener.trades} == {"finnhub"}
 
 
 async def test_when_all_are_away_the_stream_waits_and_goes_on(build: Build) -> None:
-    async with build(start=DAWN) as home:
-        async with listening(home, "AAPL", heartbeat_interval="0.1s") as listener:
-            await listener.more(30)
-            await away(home, "yahoo")
-            await away(home)
-            beats = len(listener.named("HEARTBEAT"))
-            await listener.until_told("HEARTBEAT", beats + 15)
-            assert listener.error is None
-            await home.mend("finnhub")
-            await listener.until(
-                lambda: (
-                    listener.trades[-1].provider == "finnhub" and listener.named("GAP")
-                )
-            )
-            await listener.more(20)
-            await assert_none_twice(home, listener, "AAPL")
-            assert misnumbered(listener) == []
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", heartbeat_interval="0.1s") as listener,
+    ):
+        await listener.more(30)
+        await away(home, "yahoo")
+        await away(home)
+        beats = len(listener.named("HEARTBEAT"))
+        await listener.until_told("HEARTBEAT", beats + 15)
+        assert listener.error is None
+        await home.mend("finnhub")
+        await listener.until(
+            lambda: listener.trades[-1].provider == "finnhub" and listener.named("GAP")
+        )
+        await listener.more(20)
+        await assert_none_twice(home, listener, "AAPL")
+        assert misnumbered(listener) == []
 
 
 async def test_what_was_taken_over_is_released_when_it_is_given_back(
     build: Build,
 ) -> None:
-    async with build(settings={"STREAM__LINGER_SECONDS": "0.1"}) as home:
-        async with listening(home, "AAPL") as listener:
-            await listener.more(10)
-            await away(home)
-            await listener.until_told("SOURCE_CHANGED")
-            await home.mend("finnhub")
-            await listener.until_told("SOURCE_CHANGED", 2)
+    async with (
+        build(settings={"STREAM__LINGER_SECONDS": "0.1"}) as home,
+        listening(home, "AAPL") as listener,
+    ):
+        await listener.more(10)
+        await away(home)
+        await listener.until_told("SOURCE_CHANGED")
+        await home.mend("finnhub")
+        await listener.until_told("SOURCE_CHANGED", 2)
 
-            async def released() -> bool:
-                return not (await home.stats("yahoo"))["open_subscriptions"]
+        async def released() -> bool:
+            return not (await home.stats("yahoo"))["open_subscriptions"]
 
-            await until(released)
+        await until(released)

@@ -143,162 +143,176 @@ async def test_what_was_filled_in_stands_before_the_word_that_it_was(
 
 async def test_each_symbol_has_its_own_gap(build: Build) -> None:
     symbols = ("AAPL", "MSFT", "IBM")
-    async with build(start=DAWN) as home:
-        async with listening(home, *symbols, **FINNHUB) as listener:
-            await listener.until(lambda: all(len(listener.of(s)) > 30 for s in symbols))
-            await lose(home, "disconnect")
-            await listener.until_told("BACKFILLED", 3)
+    async with (
+        build(start=DAWN) as home,
+        listening(home, *symbols, **FINNHUB) as listener,
+    ):
+        await listener.until(lambda: all(len(listener.of(s)) > 30 for s in symbols))
+        await lose(home, "disconnect")
+        await listener.until_told("BACKFILLED", 3)
 
-            for kind in ("GAP", "BACKFILLED"):
-                assert sorted(e.symbol for e in listener.named(kind)) == sorted(symbols)
-            for symbol in symbols:
-                assert not any(await difference(home, listener, symbol))
+        for kind in ("GAP", "BACKFILLED"):
+            assert sorted(e.symbol for e in listener.named(kind)) == sorted(symbols)
+        for symbol in symbols:
+            assert not any(await difference(home, listener, symbol))
 
 
 async def test_a_gap_of_which_no_history_is_to_be_had_stands(build: Build) -> None:
-    async with build(start=DAWN, settings=NO_HISTORY) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            await listener.more(60)
-            await lose(home, "disconnect")
-            await listener.until_told("GAP")
-            await listener.more(80)
+    async with (
+        build(start=DAWN, settings=NO_HISTORY) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await listener.more(60)
+        await lose(home, "disconnect")
+        await listener.until_told("GAP")
+        await listener.more(80)
 
-            assert not listener.named("BACKFILLED")
-            assert len(listener.named("GAP")) == 1
-            assert not any(trade.backfilled for trade in listener.trades)
-            (gap,) = listener.named("GAP")
-            start, end = span(gap)
-            told = await sent(home, "AAPL")
-            heard = Counter(facts(listener.trades))
-            await listener.until(lambda: listener.trades)
-            lost = [fact for fact in Counter(told) - heard if fact.time_ms < end]
-            assert all(start <= fact.time_ms for fact in lost)
-            assert misnumbered(listener) == []
+        assert not listener.named("BACKFILLED")
+        assert len(listener.named("GAP")) == 1
+        assert not any(trade.backfilled for trade in listener.trades)
+        (gap,) = listener.named("GAP")
+        start, end = span(gap)
+        told = await sent(home, "AAPL")
+        heard = Counter(facts(listener.trades))
+        await listener.until(lambda: listener.trades)
+        lost = [fact for fact in Counter(told) - heard if fact.time_ms < end]
+        assert all(start <= fact.time_ms for fact in lost)
+        assert misnumbered(listener) == []
 
 
 @pytest.mark.parametrize("left_out", [{"fraction": 0.3}, {"count": 5}])
 async def test_a_replay_that_omits_rows_is_not_believed(
     build: Build, left_out: dict[str, float]
 ) -> None:
-    async with build(start=DAWN) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            await home.fault("finnhub", "omit_rows", **left_out)
-            await listener.more(60)
-            await lose(home, "disconnect")
-            await listener.until_told("GAP")
-            asked = await home.calls("finnhub")
-            await home.until_called("finnhub", asked + 1)
-            await listener.more(40)
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await home.fault("finnhub", "omit_rows", **left_out)
+        await listener.more(60)
+        await lose(home, "disconnect")
+        await listener.until_told("GAP")
+        asked = await home.calls("finnhub")
+        await home.until_called("finnhub", asked + 1)
+        await listener.more(40)
 
-            assert not listener.named("BACKFILLED")
-            assert not any(trade.backfilled for trade in listener.trades)
-            assert len(listener.named("GAP")) == 1
-            await home.mend("finnhub")
-            await assert_nothing_undeclared(home, listener, "AAPL")
+        assert not listener.named("BACKFILLED")
+        assert not any(trade.backfilled for trade in listener.trades)
+        assert len(listener.named("GAP")) == 1
+        await home.mend("finnhub")
+        await assert_nothing_undeclared(home, listener, "AAPL")
 
 
 async def test_a_vendor_that_cuts_every_connection_is_not_stormed(
     build: Build,
 ) -> None:
     settings = {"STREAM__LONGEST_PAUSE_SECONDS": "0.8", **NEVER_STABLE}
-    async with build(start=DAWN, settings=settings) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            await listener.more(20)
-            await home.fault("finnhub", "flap", seconds=0.1)
-            await lose(home, "disconnect")
-            began = home.clock.monotonic()
-            await reconnected(home, 5)
-            opened = await connections(home)
-            took = home.clock.monotonic() - began
-            await home.mend("finnhub")
-            await listener.more(80)
+    async with (
+        build(start=DAWN, settings=settings) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await listener.more(20)
+        await home.fault("finnhub", "flap", seconds=0.1)
+        await lose(home, "disconnect")
+        began = home.clock.monotonic()
+        await reconnected(home, 5)
+        opened = await connections(home)
+        took = home.clock.monotonic() - began
+        await home.mend("finnhub")
+        await listener.more(80)
 
-            # At the very least, each lived its tenth of a second.
-            assert opened <= 2 + took / 0.1
-            await assert_nothing_undeclared(home, listener, "AAPL")
-            assert len(listener.named("GAP")) <= opened
+        # At the very least, each lived its tenth of a second.
+        assert opened <= 2 + took / 0.1
+        await assert_nothing_undeclared(home, listener, "AAPL")
+        assert len(listener.named("GAP")) <= opened
 
 
 async def test_a_vendor_that_refuses_is_asked_with_pauses_for_ever(
     build: Build,
 ) -> None:
     plenty = 1000
-    async with build(start=DAWN) as home:
-        async with listening(
-            home, "AAPL", heartbeat_interval="0.1s", **FINNHUB
-        ) as listener:
-            await listener.more(30)
-            await home.fault("finnhub", "refuse", status=503, count=plenty)
-            await lose(home, "disconnect")
-            await listener.until_told("HEARTBEAT", 20)
-            async with home.web.get(f"{home.sandbox_url}/control/faults") as reply:
-                faults = await reply.json()
-            (left,) = [
-                each["count"] for each in faults["finnhub"] if each["fault"] == "refuse"
-            ]
-            await home.mend("finnhub")
-            await listener.until_told("GAP")
-            await listener.more(10)
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", heartbeat_interval="0.1s", **FINNHUB) as listener,
+    ):
+        await listener.more(30)
+        await home.fault("finnhub", "refuse", status=503, count=plenty)
+        await lose(home, "disconnect")
+        await listener.until_told("HEARTBEAT", 20)
+        async with home.web.get(f"{home.sandbox_url}/control/faults") as reply:
+            faults = await reply.json()
+        (left,) = [
+            each["count"] for each in faults["finnhub"] if each["fault"] == "refuse"
+        ]
+        await home.mend("finnhub")
+        await listener.until_told("GAP")
+        await listener.more(10)
 
-            # Two seconds with pauses of 0 to 0.2 s: ten in the mean.
-            assert 3 <= plenty - left <= 60
-            assert len(listener.named("GAP")) == 1
+        # Two seconds with pauses of 0 to 0.2 s: ten in the mean.
+        assert 3 <= plenty - left <= 60
+        assert len(listener.named("GAP")) == 1
 
 
 async def test_after_a_reconnection_all_that_was_subscribed_is_again(
     build: Build,
 ) -> None:
     symbols = [f"SBX{number:04}" for number in range(1, 121)]
-    async with build(settings={"SANDBOX__TRADES_PER_SECOND": "2"}) as home:
-        async with listening(home, *symbols, **FINNHUB) as listener:
-            await listener.until_told("SUBSCRIBED", len(symbols))
-            await lose(home, "disconnect")
+    async with (
+        build(settings={"SANDBOX__TRADES_PER_SECOND": "2"}) as home,
+        listening(home, *symbols, **FINNHUB) as listener,
+    ):
+        await listener.until_told("SUBSCRIBED", len(symbols))
+        await lose(home, "disconnect")
 
-            async def whole() -> bool:
-                found = await home.stats("finnhub")
-                return found["connections_opened"] == 2 and len(
-                    found["open_subscriptions"]
-                ) == len(symbols)
+        async def whole() -> bool:
+            found = await home.stats("finnhub")
+            return found["connections_opened"] == 2 and len(
+                found["open_subscriptions"]
+            ) == len(symbols)
 
-            await until(whole)
+        await until(whole)
 
 
 async def test_a_connection_that_is_lost_again_and_again_declares_all(
     build: Build,
 ) -> None:
-    async with build(start=DAWN) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            for loss in ("disconnect", "clean_close", "disconnect"):
-                await listener.more(20)
-                await lose(home, loss)
-                await listener.more(5)
-            await listener.more(100)
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        for loss in ("disconnect", "clean_close", "disconnect"):
+            await listener.more(20)
+            await lose(home, loss)
+            await listener.more(5)
+        await listener.more(100)
 
-            await assert_nothing_undeclared(home, listener, "AAPL")
-            assert 1 <= len(listener.named("GAP")) <= 3
-            assert await connections(home) == 4
+        await assert_nothing_undeclared(home, listener, "AAPL")
+        assert 1 <= len(listener.named("GAP")) <= 3
+        assert await connections(home) == 4
 
 
 async def test_rubbish_in_between_costs_nothing_that_is_not_declared(
     build: Build,
 ) -> None:
-    async with build(start=DAWN) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            await listener.more(20)
-            await home.fault("finnhub", "malformed_frame", count=3)
-            await listener.more(60)
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await listener.more(20)
+        await home.fault("finnhub", "malformed_frame", count=3)
+        await listener.more(60)
 
-            told = await sent(home, "AAPL")
-            await listener.until(
-                lambda: (
-                    max(f.time_ms for f in facts(listener.trades))
-                    >= max(f.time_ms for f in told)
-                )
+        told = await sent(home, "AAPL")
+        await listener.until(
+            lambda: (
+                max(f.time_ms for f in facts(listener.trades))
+                >= max(f.time_ms for f in told)
             )
-            lost = Counter(told) - Counter(facts(listener.trades))
-            assert not undeclared(lost, listener.named("GAP"))
-            assert misnumbered(listener) == []
-            assert await connections(home) == 1
+        )
+        lost = Counter(told) - Counter(facts(listener.trades))
+        assert not undeclared(lost, listener.named("GAP"))
+        assert misnumbered(listener) == []
+        assert await connections(home) == 1
 
 
 async def test_an_error_of_the_vendor_does_not_end_the_stream(home: House) -> None:
@@ -356,25 +370,25 @@ async def test_a_vendor_that_lags_loses_nothing(home: House) -> None:
 
 
 async def test_subscribers_see_the_same_gap(build: Build) -> None:
-    async with build(start=DAWN) as home:
-        async with (
-            listening(home, "AAPL", **FINNHUB) as one,
-            listening(home, "AAPL", "MSFT", **FINNHUB) as other,
-        ):
-            for listener in (one, other):
-                await listener.more(30)
-            await lose(home, "disconnect")
-            for listener in (one, other):
-                await listener.until_told("BACKFILLED")
-                await listener.until(lambda: listener.named("BACKFILLED", "AAPL"))  # noqa: B023 - awaited here
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", **FINNHUB) as one,
+        listening(home, "AAPL", "MSFT", **FINNHUB) as other,
+    ):
+        for listener in (one, other):
+            await listener.more(30)
+        await lose(home, "disconnect")
+        for listener in (one, other):
+            await listener.until_told("BACKFILLED")
+            await listener.until(lambda: listener.named("BACKFILLED", "AAPL"))  # noqa: B023 - awaited here
 
-            mine, theirs = (
-                [
-                    (event.SerializeToString())
-                    for kind in ("GAP", "BACKFILLED")
-                    for event in each.named(kind, "AAPL")
-                ]
-                for each in (one, other)
-            )
-            assert mine == theirs
-            assert len(mine) == 2
+        mine, theirs = (
+            [
+                (event.SerializeToString())
+                for kind in ("GAP", "BACKFILLED")
+                for event in each.named(kind, "AAPL")
+            ]
+            for each in (one, other)
+        )
+        assert mine == theirs
+        assert len(mine) == 2

@@ -70,28 +70,30 @@ async def test_a_vendor_that_only_answers_pings_is_not_dead(build: Build) -> Non
 async def test_a_connection_that_falls_silent_is_stale_then_dead_then_made_anew(
     build: Build,
 ) -> None:
-    async with build(settings=BUSY_THEN_SILENT) as home:
-        async with listening(home, "AAPL", **FINNHUB) as listener:
-            await listener.more(30)
-            await home.fault("finnhub", "silence", symbols=["AAPL"])
-            await listener.until_told("STALE")
-            (stale,) = listener.named("STALE")
-            assert not listener.named("GAP")
+    async with (
+        build(settings=BUSY_THEN_SILENT) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await listener.more(30)
+        await home.fault("finnhub", "silence", symbols=["AAPL"])
+        await listener.until_told("STALE")
+        (stale,) = listener.named("STALE")
+        assert not listener.named("GAP")
 
-            async def anew() -> bool:
-                return (await home.stats("finnhub"))["connections_opened"] >= 2
+        async def anew() -> bool:
+            return (await home.stats("finnhub"))["connections_opened"] >= 2
 
-            await until(anew)
-            await home.mend("finnhub")
-            await listener.until_told("GAP")
-            await listener.more(5)
+        await until(anew)
+        await home.mend("finnhub")
+        await listener.until_told("GAP")
+        await listener.more(5)
 
-            assert stale.symbol in {"", "AAPL"}
-            (gap,) = listener.named("GAP")
-            start, end = span(gap)
-            assert end - start >= SILENCE_MS
-            assert "said nothing" in gap.cause
-            assert misnumbered(listener) == []
+        assert stale.symbol in {"", "AAPL"}
+        (gap,) = listener.named("GAP")
+        start, end = span(gap)
+        assert end - start >= SILENCE_MS
+        assert "said nothing" in gap.cause
+        assert misnumbered(listener) == []
 
 
 async def test_a_connection_that_never_speaks_is_dead(build: Build) -> None:

@@ -144,17 +144,17 @@ async def test_a_token_of_another_start_of_the_server_begins_with_a_gap(
 ) -> None:
     async with build() as home, listening(home, "AAPL", **FINNHUB) as first:
         await first.more(10)
-    async with build() as home:
-        async with listening(
-            home, "AAPL", "MSFT", resume_token=first.token, **FINNHUB
-        ) as again:
-            await again.more(20)
+    async with (
+        build() as home,
+        listening(home, "AAPL", "MSFT", resume_token=first.token, **FINNHUB) as again,
+    ):
+        await again.more(20)
 
-            assert {gap.symbol for gap in again.named("GAP")} == {"AAPL", "MSFT"}
-            gap = again.named("GAP", "AAPL")[0]
-            assert gap.HasField("from")
-            assert gap.cause
-            assert misnumbered(again) == []
+        assert {gap.symbol for gap in again.named("GAP")} == {"AAPL", "MSFT"}
+        gap = again.named("GAP", "AAPL")[0]
+        assert gap.HasField("from")
+        assert gap.cause
+        assert misnumbered(again) == []
 
 
 @pytest.mark.parametrize("token", [b"x", b"no token of ours at all"])
@@ -179,20 +179,22 @@ async def test_a_token_of_the_right_form_that_nobody_gave_begins_with_a_gap(
 
 async def test_what_is_no_longer_kept_is_declared(build: Build) -> None:
     settings = {"STREAM__REPLAY_ITEMS": "30"}
-    async with build(settings=settings) as home:
-        async with listening(home, "AAPL", **FINNHUB) as first:
-            await first.until(lambda: len(first.messages) >= 3)
-            token, told = after_message(first, 3)
-            await first.more(120)
-            async with listening(home, "AAPL", resume_token=token, **FINNHUB) as again:
-                await again.more(40)
+    async with (
+        build(settings=settings) as home,
+        listening(home, "AAPL", **FINNHUB) as first,
+    ):
+        await first.until(lambda: len(first.messages) >= 3)
+        token, told = after_message(first, 3)
+        await first.more(120)
+        async with listening(home, "AAPL", resume_token=token, **FINNHUB) as again:
+            await again.more(40)
 
-                assert again.named("GAP", "AAPL")
-                gap = again.named("GAP", "AAPL")[0]
-                start, end = span(gap)
-                assert start <= facts(told)[-1].time_ms + 1_000
-                assert end <= facts(again.trades)[0].time_ms + 1
-                assert misnumbered(again) == []
+            assert again.named("GAP", "AAPL")
+            gap = again.named("GAP", "AAPL")[0]
+            start, end = span(gap)
+            assert start <= facts(told)[-1].time_ms + 1_000
+            assert end <= facts(again.trades)[0].time_ms + 1
+            assert misnumbered(again) == []
 
 
 async def test_the_token_of_a_heartbeat_goes_on_there_too(home: House) -> None:

@@ -90,7 +90,9 @@ async def test_a_trade_says_when_it_came_and_of_whom(home: House) -> None:
     assert trade.time.ToNanoseconds() <= trade.received_at.ToNanoseconds()
     assert trade.received_at.ToDatetime(UTC) <= home.clock.now()
     assert trade.conditions[:2] == ["1", "24"]
-    assert not (trade.sampled or trade.time_doubtful or trade.backfilled)
+    assert not (trade.sampled)
+    assert not (trade.time_doubtful)
+    assert not (trade.backfilled)
 
 
 async def test_coins_and_currencies_are_streamed_by_our_names(home: House) -> None:
@@ -178,15 +180,17 @@ async def test_what_one_vendor_has_no_room_for_the_next_one_streams(
 
 
 async def test_what_a_pinned_vendor_has_no_room_for_is_rejected(build: Build) -> None:
-    async with build(settings=FREE) as home:
-        async with listening(home, *MANY, **FINNHUB) as listener:
-            told = await served(listener, len(MANY))
-            refused = {who for who in told.values() if who != "finnhub"}
+    async with (
+        build(settings=FREE) as home,
+        listening(home, *MANY, **FINNHUB) as listener,
+    ):
+        told = await served(listener, len(MANY))
+        refused = {who for who in told.values() if who != "finnhub"}
 
-            assert sorted(told.values()).count("finnhub") == 50
-            assert refused == {"ENTITLEMENT_MISSING"}
-            assert all(each.detail for each in listener.named("REJECTED"))
-            assert (await home.stats("yahoo"))["connections_opened"] == 0
+        assert sorted(told.values()).count("finnhub") == 50
+        assert refused == {"ENTITLEMENT_MISSING"}
+        assert all(each.detail for each in listener.named("REJECTED"))
+        assert (await home.stats("yahoo"))["connections_opened"] == 0
 
 
 async def test_the_room_of_those_who_left_is_given_to_others(build: Build) -> None:
@@ -259,12 +263,12 @@ async def test_a_sampled_stream_tells_what_its_vendor_sent(home: House) -> None:
 async def test_a_vendor_without_a_stream_is_asked_again_and_again(
     build: Build,
 ) -> None:
-    async with build(settings={"STREAM__POLL_SECONDS": "0.2"}) as home:
-        async with listening(
-            home, "AAPL", source_policy=pinned("alpha_vantage")
-        ) as listener:
-            await listener.more()
-            await home.until_called("alpha_vantage", 3)
+    async with (
+        build(settings={"STREAM__POLL_SECONDS": "0.2"}) as home,
+        listening(home, "AAPL", source_policy=pinned("alpha_vantage")) as listener,
+    ):
+        await listener.more()
+        await home.until_called("alpha_vantage", 3)
 
     (subscribed,) = listener.named("SUBSCRIBED")
     assert subscribed.provider == "alpha_vantage"
@@ -322,12 +326,12 @@ async def test_of_what_nobody_streams_the_latest_is_asked_for(home: House) -> No
 
 
 async def test_items_may_be_held_back_to_share_a_message(home: House) -> None:
-    async with listening(home, "AAPL", max_batch_delay="0.5s") as slow:
-        async with listening(home, "AAPL", max_batch_delay="0s") as quick:
-            await slow.more(30)
-            await quick.until(
-                lambda: quick.trades[-1].sequence >= slow.trades[-1].sequence
-            )
+    async with (
+        listening(home, "AAPL", max_batch_delay="0.5s") as slow,
+        listening(home, "AAPL", max_batch_delay="0s") as quick,
+    ):
+        await slow.more(30)
+        await quick.until(lambda: quick.trades[-1].sequence >= slow.trades[-1].sequence)
 
     def messages(listener: Listener) -> int:
         return sum(bool(message.trades) for message in listener.messages)

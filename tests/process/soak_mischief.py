@@ -21,12 +21,13 @@ _JUDGE: Final = "judge-99999per1s"
 _EXCHANGE: Final = ZoneInfo("America/New_York")
 _PAGE: Final = 25_000
 
+_UNREADABLE: Final = 3
 _ONCE: Final[Mapping[str, Mapping[str, object]]] = {
     "disconnect": {},
     "clean_close": {},
     "hang": {"door": "stream"},
     "half_open": {},
-    "malformed_frame": {"count": 3},
+    "malformed_frame": {"count": _UNREADABLE},
 }
 _WHILE: Final[Mapping[str, Mapping[str, object]]] = {
     "reorder": {"seconds": 2.0},
@@ -134,6 +135,8 @@ class Mischief:
         """Connections that are not the server's."""
         self.cuts = 0
         """How often a connection was ended, or made useless, at the most."""
+        self.unreadable = 0
+        """Messages that could not be read."""
 
     async def go_on(self, seconds: float) -> None:
         """Do one thing every one to four seconds, each kind as often as the others."""
@@ -163,6 +166,8 @@ class Mischief:
         if kind in _ONCE:
             struck = await self._vendor.fault(kind, **_ONCE[kind])
             self.cuts += struck if kind in _STRIKING else 0
+            if kind == "malformed_frame":
+                self.unreadable += struck * _UNREADABLE
         elif kind in _WHILE:
             await self._vendor.fault(kind, **_WHILE[kind])
         elif kind == _RIVAL:

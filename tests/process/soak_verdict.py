@@ -16,6 +16,7 @@ from tests.process.soak_record import (
     Record,
 )
 
+_UNREADABLE: Final = "a message could not be read"
 _SHOWN: Final = 5
 """So many of the trades that break a rule are named."""
 
@@ -27,6 +28,15 @@ class Truth(NamedTuple):
     """What its connections were written, in that order."""
     tape: Sequence[Print]
     """What was traded, as far back as any fill goes; empty if nothing tells."""
+
+
+class Damage(NamedTuple):
+    """Say how many gaps there may be of a symbol."""
+
+    cuts: int
+    """How often the vendor was lost."""
+    unreadable: int = 0
+    """How many messages could not be read."""
 
 
 class Edges(NamedTuple):
@@ -41,17 +51,17 @@ class Edges(NamedTuple):
 
 
 def judge(
-    record: Record, truths: Mapping[str, Truth], cuts: int, edges: Edges
+    record: Record, truths: Mapping[str, Truth], damage: Damage, edges: Edges
 ) -> Iterator[str]:
-    """Return what breaks a rule; ``cuts`` is how often the vendor was lost."""
+    """Return what breaks a rule."""
     yield from record.objections
     for symbol, line in record.lines.items():
-        for wrong in _judged(record, line, truths[symbol], cuts, edges):
+        for wrong in _judged(record, line, truths[symbol], damage, edges):
             yield f"{record.name} {symbol}: {wrong}"
 
 
 def _judged(
-    record: Record, line: Line, truth: Truth, cuts: int, edges: Edges
+    record: Record, line: Line, truth: Truth, damage: Damage, edges: Edges
 ) -> Iterator[str]:
     live = list(line.prints(backfilled=False))
     late = list(line.prints(backfilled=True))
@@ -59,8 +69,15 @@ def _judged(
     unknown = Counter(live) - Counter(truth.sent)
     if unknown:
         yield f"came live, but was not sent, or not so often: {_some(unknown)}"
-    if len(line.gaps) > cuts:
-        yield f"{len(line.gaps)} GAPs of {cuts} cuts: {_times(line.gaps)}"
+    unreadable = [gap for gap in line.gaps if gap.cause.startswith(_UNREADABLE)]
+    if len(unreadable) > damage.unreadable:
+        yield (
+            f"{len(unreadable)} GAPs of {damage.unreadable} messages: "
+            f"{_times(unreadable)}"
+        )
+    cut = [gap for gap in line.gaps if gap not in unreadable]
+    if len(cut) > damage.cuts:
+        yield f"{len(cut)} GAPs of {damage.cuts} cuts: {_times(cut)}"
     for gap in line.gaps:
         if gap.to_ns is not None and gap.to_ns <= gap.from_ns:
             yield f"GAP of no length: {gap}"

@@ -23,7 +23,7 @@ from tests.process.programs import ANY_PORTS, SANDBOX, Ended, Program, isolated
 from tests.process.soak_mischief import KEY, KINDS, Mischief, Vendor
 from tests.process.soak_record import MILLISECOND_NS, Record
 from tests.process.soak_subscribers import SYMBOLS, Crowd, channels
-from tests.process.soak_verdict import Edges, Truth, judge
+from tests.process.soak_verdict import Damage, Edges, Truth, judge
 from tests.process.watched import Sight, Watched
 
 SETTINGS: Final = {
@@ -215,11 +215,12 @@ async def _left(vendor: Vendor) -> Mapping[str, int]:
 
 def _broken(seen: Seen, ended: Ended) -> Iterator[str]:
     """Return all rules that were broken."""
-    crowd, cuts = seen.crowd, max(seen.reconnections, 0)
+    crowd = seen.crowd
+    damage = Damage(max(seen.reconnections, 0), seen.mischief.unreadable)
     for record in crowd.everybody:
         guest = record in crowd.guests
         edges = Edges(_EDGE_MS, _EDGE_MS, record.came_ms) if guest else Edges()
-        yield from judge(record, seen.truths, cuts, edges)
+        yield from judge(record, seen.truths, damage, edges)
     yield from _empty(crowd)
     for who in seen.restless:
         yield f"{who}: did not come again within {_BACK_SECONDS} s"

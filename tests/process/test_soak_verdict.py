@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import ingestion_service_pb2, stream_pb2
 
 from tests.process.soak_record import PROVIDER, Print, Record
-from tests.process.soak_verdict import Edges, Truth, judge
+from tests.process.soak_verdict import Damage, Edges, Truth, judge
 
 FIRST = 1 << 32
 SENT: Sequence[Print] = [(1_000 + 100 * n, 10.0 + n, 1.0) for n in range(8)]
@@ -49,7 +49,7 @@ def told(*items: stream_pb2.Trade | stream_pb2.StreamEvent, slow=False) -> Recor
 
 
 def judged(record: Record, *, tape: Sequence[Print] = (), cuts: int = 1) -> list[str]:
-    return list(judge(record, {"AAPL": Truth(SENT, tape)}, cuts, Edges()))
+    return list(judge(record, {"AAPL": Truth(SENT, tape)}, Damage(cuts), Edges()))
 
 
 def test_whoever_got_everything_breaks_no_rule() -> None:

@@ -39,6 +39,8 @@ class BarLine:
             grace_ns=int(grace_seconds * SECOND_NS),
         )
         self.subscribers = 0
+        self.left_at: float | None = None
+        """Since when nobody subscribes to it, in monotonic seconds."""
         self._publisher = publisher
         self._confirm = confirm
         self._told_at = 0.0

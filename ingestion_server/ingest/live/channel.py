@@ -30,6 +30,7 @@ _QUIET_NS: Final = 600 * SECOND_NS
 _LAG_NS: Final = 60 * SECOND_NS
 """How much later than its time a tick of a living connection may come."""
 _MOST_OVERLAP: Final = 20_000
+_DOUBTFUL: Final = int(TickMark.TIME_DOUBTFUL)
 _FADING: Final = 2
 """After each gap, half of the disorder that was seen is forgotten."""
 
@@ -51,6 +52,8 @@ class Break(msgspec.Struct):
     before: list[Trade]
     resumed_at: float | None = None
     """When data came again, in monotonic seconds; None = not yet."""
+    resumed_ns: int = 0
+    """The same by our clock."""
     until: float | None = None
     """It ends no earlier, in monotonic seconds; None = with the next tick."""
 
@@ -74,6 +77,7 @@ class Channel:
         "broken",
         "disorder_ns",
         "floor_ns",
+        "full",
         "instrument",
         "joining",
         "kind",
@@ -117,6 +121,8 @@ class Channel:
         self.sampled = False
         self.refused: dict[str, ProviderError] = {}
         """Which vendors will not serve it, and why."""
+        self.full: set[str] = set()
+        """Those among them that only have no place for it now."""
         self.pending: list[Trade | Quote] = []
         self.latest: Trade | Quote | None = None
         self.newest_ns = 0
@@ -170,33 +176,46 @@ class Channel:
             line.doubt(from_ns)
         return True
 
+    def awaits_from(self, from_ns: int, cause: str) -> None:
+        """Note, before data come, that somebody misses them since a time."""
+        if self.broken is None:
+            self.broken = Break(from_ns, cause, self.active, [])
+            for line in self.lines:
+                line.doubt(from_ns)
+        self.broken.from_ns = min(self.broken.from_ns, from_ns)
+
+    def resume(self, now: float, now_ns: int) -> None:
+        """Note that what comes from now on is whole."""
+        if self.broken is not None:
+            self.broken.resumed_at, self.broken.resumed_ns = now, now_ns
+
     def sorted_ticks(self) -> list[Trade | Quote]:
         """Return what was heard since, by the vendor's time, marked if it is late."""
         ticks, self.pending = self.pending, []
-        newest = self.newest_ns
-        before = newest
-        ordered = True
+        newest = before = self.newest_ns
         for tick in ticks:
             if tick.time_ns < before:
-                ordered = False
+                ticks.sort(key=_time_ns)
+                self._mark_late(ticks, newest)
                 break
             before = tick.time_ns
-        if not ordered:
-            ticks.sort(key=_time_ns)
-            if ticks[0].time_ns < newest:
-                for tick in ticks:
-                    late_ns = newest - tick.time_ns
-                    if late_ns <= 0:
-                        break
-                    tick.marks |= TickMark.OUT_OF_ORDER
-                    if not tick.marks & TickMark.TIME_DOUBTFUL:
-                        self.disorder_ns = max(self.disorder_ns, late_ns)
         for tick in reversed(ticks):
-            if not tick.marks & TickMark.TIME_DOUBTFUL:
-                self.newest_ns = max(newest, tick.time_ns)
+            if not tick.marks & _DOUBTFUL:
+                if tick.time_ns >= newest:
+                    self.newest_ns, self.latest = tick.time_ns, tick
                 break
-        self.latest = ticks[-1]
+        if self.latest is None:
+            self.latest = ticks[-1]
         return ticks
+
+    def _mark_late(self, ticks: Iterable[Trade | Quote], newest_ns: int) -> None:
+        for tick in ticks:
+            late_ns = newest_ns - tick.time_ns
+            if late_ns <= 0:
+                break
+            tick.marks |= TickMark.OUT_OF_ORDER
+            if not tick.marks & _DOUBTFUL:
+                self.disorder_ns = max(self.disorder_ns, late_ns)
 
     def collect(self, ticks: Iterable[Trade | Quote]) -> None:
         """Keep what a history must repeat to be believed."""

@@ -173,6 +173,8 @@ class PolledConnection(Connection):
         """Ask about them no more."""
         for symbol in symbols:
             self._symbols.pop(symbol, None)
+            for kind in (Trade, Quote):
+                self._told.pop((symbol, kind), None)
 
     @override
     async def beat(self) -> None:

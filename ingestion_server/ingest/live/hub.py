@@ -16,7 +16,7 @@ from typing import Final, final
 from typing_extensions import override
 
 from ingestion_server.domain.adjustment import TradingHours
-from ingestion_server.domain.errors import ProviderError
+from ingestion_server.domain.errors import CallerThrottledError, ProviderError
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS, Interval
 from ingestion_server.domain.query import SourceMode, SourcePolicy
@@ -46,6 +46,7 @@ _CROWD: Final = 4
 """If one of so many readers is behind, more is not read for a moment."""
 _MOST_NAPS: Final = 50
 _NAP_SECONDS: Final = 0.004
+_RETRY_SECONDS: Final = 5.0
 _SHARE: Final = 512
 """After so many items it is looked whether subscribers keep up."""
 
@@ -88,6 +89,7 @@ class Hub(Newsroom):
         self._lined: dict[Channel, None] = {}
         self._unheard: dict[Channel, None] = {}
         self._stale: set[Channel] = set()
+        self._confirming: set[tuple[BarLine, int]] = set()
         self._ready: list[Channel] = []
         self._timer: asyncio.TimerHandle | None = None
         self._subscribers: dict[Subscriber, None] = {}
@@ -111,16 +113,18 @@ class Hub(Newsroom):
 
     # What subscribers come and go by.
 
-    @property
-    def room(self) -> int:
-        """Return how many more channels there may be."""
-        return self.limits.most_symbols - len(self._channels)
-
     def channel(self, instrument: Instrument, kind: TickKind, route: Route) -> Channel:
         """Return a channel for one more subscriber; it lasts until he leaves."""
         key = instrument, kind, route
         channel = self._channels.get(key)
         if channel is None:
+            if len(self._channels) >= self.limits.most_symbols:
+                raise CallerThrottledError(
+                    f"{self.limits.most_symbols} symbols are subscribed, which is the "
+                    "most",
+                    limit=self.limits.most_symbols,
+                    retry_after_seconds=_RETRY_SECONDS,
+                )
             partition = self.publisher.partition(instrument.symbol, kind)
             spelled = {
                 name: self.upstreams[name].spelling(instrument) or ""
@@ -130,7 +134,6 @@ class Hub(Newsroom):
             self._channels[key] = channel
             self._by_instrument.setdefault(instrument, {})[channel] = None
             self._unheard[channel] = None
-            self.sources.open(channel)
         channel.subscribers += 1
         channel.left_at = None
         self._left.pop(channel, None)
@@ -147,12 +150,13 @@ class Hub(Newsroom):
         for line in channel.lines:
             if (line.interval, line.hours) == (interval, hours):
                 line.subscribers += 1
+                line.left_at = None
                 return line
         partition = self.publisher.partition(channel.symbol, TickKind.BARS)
         instrument = channel.instrument
 
         def confirm(line: BarLine, open_ns: int, end_ns: int) -> None:
-            self._spawn(self._confirm(channel, line, open_ns, end_ns), "bar")
+            self._confirm_once(channel, line, open_ns, end_ns)
 
         line = BarLine(
             partition,
@@ -164,14 +168,23 @@ class Hub(Newsroom):
             grace_seconds=self.limits.grace_seconds,
         )
         line.subscribers = 1
+        if not channel.live or channel.broken is not None:
+            # Until it is known from when on all trades come.
+            line.doubt(self._clock.now_ns())
         channel.lines.append(line)
         self._lined[channel] = None
         return line
 
     def confirm(self, channel: Channel, line: BarLine, open_ns: int) -> None:
         """Have the vendor's own bar told as soon as it is final."""
-        end_ns = line.labels.end_ns(open_ns)
-        self._spawn(self._confirm(channel, line, open_ns, end_ns), "bar")
+        self._confirm_once(channel, line, open_ns, line.labels.end_ns(open_ns))
+
+    def _confirm_once(
+        self, channel: Channel, line: BarLine, open_ns: int, end_ns: int
+    ) -> None:
+        if (line, open_ns) not in self._confirming:
+            self._confirming.add((line, open_ns))
+            self._spawn(self._confirm(channel, line, open_ns, end_ns), "bar")
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Do some work that ends with the hub."""
@@ -193,9 +206,8 @@ class Hub(Newsroom):
                 self._left[channel] = None
         for each in subscriber.lines:
             each.line.subscribers -= 1
-            if not each.line.subscribers and each.line in each.channel.lines:
-                each.channel.lines.remove(each.line)
-                self.publisher.drop(each.line.partition)
+            if not each.line.subscribers:
+                each.line.left_at = now
 
     def subscribed_event(self, channel: Channel, partition: Partition) -> StreamEvent:
         """Return what tells a subscriber that data come."""
@@ -267,9 +279,19 @@ class Hub(Newsroom):
             self._publish(channel)
 
     @override
+    def spare(self) -> None:
+        """Let go of what nobody subscribes to."""
+        for channel in list(self._left):
+            if not channel.subscribers:
+                self._forget(channel)
+
+    @override
     def begun(self, channel: Channel) -> None:
         """Tell who has not been told yet that data come."""
         self._stale.discard(channel)
+        if channel.broken is None:
+            for line in channel.lines:
+                line.trust(self._clock.now_ns(), None)
         if not channel.awaiting:
             return
         self.settle(channel)
@@ -295,14 +317,14 @@ class Hub(Newsroom):
             return
         self.gaps += 1
         for line in channel.lines:
-            line.builder.trust(to_ns)
+            line.trust(to_ns, None)
         event = self._event(
             channel.partition,
             StreamEventKind.GAP,
             from_ns=broken.from_ns,
             to_ns=to_ns,
             cause=broken.cause,
-            provider=broken.provider,
+            provider=broken.provider or channel.active,
         )
         self.publisher.announce(channel.partition, event)
         self._soon()
@@ -344,6 +366,10 @@ class Hub(Newsroom):
         if self.sources.heard_items - self._looked_at < _SHARE:
             return
         self._looked_at = self.sources.heard_items
+        await self._subscribers_read()
+
+    async def _subscribers_read(self) -> None:
+        """Send what waits, and give subscribers a moment if many are behind."""
         if self._timer is not None:
             # So much is not held back for the sake of what may still come.
             self._timer.cancel()
@@ -399,7 +425,12 @@ class Hub(Newsroom):
                 delay = pump.upstream.declaration.feed_delay_seconds or 0.0
                 late_ns = int((silent + delay) * SECOND_NS)
                 vendor_now_ns = self._clock.now_ns() - late_ns
-        for line in channel.lines:
+        for line in list(channel.lines):
+            left_at = line.left_at
+            if left_at is not None and now - left_at >= self.limits.linger_seconds:
+                channel.lines.remove(line)
+                self.publisher.drop(line.partition)
+                continue
             line.tell(now, self.limits.bar_seconds)
             if vendor_now_ns is not None:
                 line.close(vendor_now_ns)
@@ -435,6 +466,8 @@ class Hub(Newsroom):
             broken.before,
             overlap.trades,
         )
+        if overlap in channel.overlaps:
+            channel.overlaps.remove(overlap)
         if not isinstance(filled, Filled):
             _log.info(
                 "a gap of %s at %s stands: %s",
@@ -446,8 +479,10 @@ class Hub(Newsroom):
         self.filled += 1
         self.settle(channel)
         trades = list(filled.trades)
-        if trades:
-            self.publisher.publish(channel.partition, trades)
+        for first in range(0, len(trades), _SHARE):
+            self.publisher.publish(channel.partition, trades[first : first + _SHARE])
+            self._soon()
+            await self._subscribers_read()
         for line in channel.lines:
             line.add(trades)
             line.trust(broken.from_ns, to_ns)
@@ -466,13 +501,16 @@ class Hub(Newsroom):
     async def _confirm(
         self, channel: Channel, line: BarLine, open_ns: int, end_ns: int
     ) -> None:
-        bar = await self._confirmer.confirm(
-            channel.instrument,
-            line.interval,
-            line.hours,
-            open_ns,
-            channel.route.own_bars,
-        )
+        try:
+            bar = await self._confirmer.confirm(
+                channel.instrument,
+                line.interval,
+                line.hours,
+                open_ns,
+                channel.route.own_bars,
+            )
+        finally:
+            self._confirming.discard((line, open_ns))
         if line not in channel.lines:
             return
         if bar is not None:
@@ -552,8 +590,11 @@ class Hub(Newsroom):
         self._timer = None
         ready, self._ready = self._ready, []
         for channel in ready:
-            if channel.pending:
-                self._publish(channel)
+            try:
+                if channel.pending:
+                    self._publish(channel)
+            except Exception:  # noqa: BLE001 - the others go on
+                _log.exception("what came of %s was lost", channel.symbol)
         self.publisher.send_due()
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:

@@ -12,19 +12,19 @@ from typing_extensions import override
 
 from ingestion_server.domain.bars import BarState
 from ingestion_server.domain.errors import (
-    CallerThrottledError,
     CapabilityMissingError,
     IngestionError,
     InvalidQueryError,
     Violation,
 )
 from ingestion_server.domain.instrument import Instrument
+from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import SourceMode, SourcePolicy
 from ingestion_server.domain.sessions import Sessions
-from ingestion_server.domain.ticks import Quote, Tick, TickKind, Trade
+from ingestion_server.domain.ticks import Tick, TickKind
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.live import tokens
-from ingestion_server.ingest.live.channel import Route
+from ingestion_server.ingest.live.channel import Channel, Route
 from ingestion_server.ingest.live.connection import Upstream
 from ingestion_server.ingest.live.hub import Hub, own_bars
 from ingestion_server.ingest.live.mailbox import Mailbox
@@ -51,7 +51,8 @@ from ingestion_server.ports.live import (
 _CALENDAR_SECONDS: Final = 5.0
 _HISTORY_SECONDS: Final = 30.0
 _HISTORIES_AT_ONCE: Final = 8
-_RETRY_SECONDS: Final = 5.0
+_LATE_SECONDS: Final = 1.0
+"""How late trades of a vendor without delay may come."""
 _MOST_UNFINISHED: Final = 5
 """So many of the latest bars of a history may still be waited for."""
 
@@ -108,10 +109,7 @@ class LiveDesk(LiveData):
         try:
             yield subscriber.messages()
         finally:
-            subscriber.end()
-            if subscriber.group is not None:
-                self._hub.publisher.leave(subscriber.group, subscriber.mailbox)
-            self._hub.gone(subscriber)
+            self._left(subscriber)
 
     async def _sessions(self, query: StreamQuery) -> Mapping[str, Sessions | None]:
         """Return the calendars that bars need, as far as they are there in time."""
@@ -152,29 +150,47 @@ class LiveDesk(LiveData):
         try:
             for asked in query.asked:
                 self._ask(asked, query, names, sessions, subscriber, rejected)
+            self._begin(subscriber, token, rejected)
         except BaseException:
-            hub.gone(subscriber)
+            self._left(subscriber)
             raise
+        return subscriber
+
+    def _begin(
+        self,
+        subscriber: Subscriber,
+        token: tokens.Token | None,
+        rejected: Sequence[StreamEvent],
+    ) -> None:
+        hub, publisher, mailbox = self._hub, self._hub.publisher, subscriber.mailbox
+        query = subscriber.query
         partitions = list(subscriber.wanted())
-        mailbox.position = publisher.position
         if partitions:
             subscriber.group = publisher.join(partitions, query.batch_seconds, mailbox)
-        missed = None if token is None else self._missed(token, partitions)
-        subscriber.first = [
-            publisher.alone(
-                (),
-                [*rejected, *self._begun(subscriber, missed)],
-                None if missed else publisher.position,
-            )
-        ]
-        subscriber.first += self._replayed(missed)
+        mailbox.position = publisher.position
+        missed = None if token is None else self._missed(token, subscriber)
+        events = [*rejected, *self._begun(subscriber, missed)]
+        # Who comes back before history was told shall get it then.
+        known = missed is None and not subscriber.past_wanted
+        position = publisher.position if known else None
+        subscriber.first = [publisher.alone((), events, position)]
+        if missed is not None:
+            subscriber.replay = self._replayed(missed, publisher.position)
         if subscriber.past_wanted:
             for line in subscriber.lines:
                 task = asyncio.ensure_future(self._past(query, line))
                 subscriber.past.append(task)
         hub.came(subscriber)
         subscriber.begin()
-        return subscriber
+        # Last, for then it hears what becomes of them.
+        for channel in subscriber.channels:
+            hub.sources.open(channel)
+
+    def _left(self, subscriber: Subscriber) -> None:
+        subscriber.end()
+        if subscriber.group is not None:
+            self._hub.publisher.leave(subscriber.group, subscriber.mailbox)
+        self._hub.gone(subscriber)
 
     def _ask(
         self,
@@ -238,13 +254,6 @@ class LiveDesk(LiveData):
         tells samples, and that before who has to be asked.
         """
         upstreams = self._hub.upstreams
-        if self._hub.room <= 0:
-            raise CallerThrottledError(
-                f"{self._hub.limits.most_symbols} symbols are subscribed, which is the "
-                "most",
-                limit=self._hub.limits.most_symbols,
-                retry_after_seconds=_RETRY_SECONDS,
-            )
         able = [
             name for name in names if _serves(upstreams.get(name), instrument, kind)
         ]
@@ -277,13 +286,12 @@ class LiveDesk(LiveData):
             detail=error.message,
         )
 
-    def _missed(self, token: tokens.Token, partitions: Sequence[Partition]) -> _Missed:
+    def _missed(self, token: tokens.Token, subscriber: Subscriber) -> _Missed:
         """Return what came since a token was given."""
         publisher = self._hub.publisher
-        now_ns = self._clock.now_ns()
         missed = _Missed([], {}, [])
         strange = token.epoch != publisher.epoch or token.position > publisher.position
-        for partition in partitions:
+        for channel, partition in subscriber.sources():
             entries = [] if strange else partition.since(token.position)
             missed.entries.extend(entries)
             first = next((e for e in entries if not isinstance(e, Placed)), None)
@@ -297,23 +305,42 @@ class LiveDesk(LiveData):
             elif partition.evicted > token.position:
                 cause = "more has happened since than is kept"
             if cause:
-                to_ns = now_ns
-                if first is not None and isinstance(first, Trade | Quote):
-                    to_ns = first.time_ns
-                missed.gaps.append(
-                    StreamEvent(
-                        kind=StreamEventKind.GAP,
-                        time_ns=now_ns,
-                        symbol=partition.symbol,
-                        tick_kind=partition.kind,
-                        sequence=sequence,
-                        from_ns=min(token.time_ns, to_ns),
-                        to_ns=to_ns,
-                        cause=cause,
-                    )
-                )
+                self._declare(missed, channel, partition, token, cause)
         missed.entries.sort(key=_position)
         return missed
+
+    def _declare(
+        self,
+        missed: _Missed,
+        channel: Channel,
+        partition: Partition,
+        token: tokens.Token,
+        cause: str,
+    ) -> None:
+        """Say that data are missing since a token, or have it said once they come."""
+        now_ns = self._clock.now_ns()
+        # What took place before, but had not arrived, is missing as well.
+        from_ns = token.time_ns - self._late_ns(channel)
+        if not channel.live and partition is channel.partition:
+            channel.awaits_from(min(from_ns, now_ns), cause)
+            return
+        missed.gaps.append(
+            StreamEvent(
+                kind=StreamEventKind.GAP,
+                time_ns=now_ns,
+                symbol=partition.symbol,
+                tick_kind=partition.kind,
+                sequence=missed.sequences[partition],
+                from_ns=min(from_ns, now_ns),
+                to_ns=now_ns,
+                cause=cause,
+            )
+        )
+
+    def _late_ns(self, channel: Channel) -> int:
+        upstream = self._hub.upstreams[channel.active or channel.route.names[0]]
+        delay = upstream.declaration.feed_delay_seconds or 0.0
+        return int((delay + _LATE_SECONDS) * SECOND_NS)
 
     def _begun(
         self, subscriber: Subscriber, missed: _Missed | None
@@ -341,27 +368,23 @@ class LiveDesk(LiveData):
         if missed is not None:
             yield from missed.gaps
 
-    def _replayed(self, missed: _Missed | None) -> list[Batch]:
-        """Return what came since as messages, each with its own token."""
-        if missed is None:
-            return []
+    def _replayed(self, missed: _Missed, until: int) -> Iterator[Batch]:
+        """Yield what came since as messages, each with its own token."""
         publisher = self._hub.publisher
-        batches: list[Batch] = []
         ticks: list[Tick] = []
         events: list[StreamEvent] = []
         position = 0
         for entry in missed.entries:
             full = len(ticks) + len(events) >= MOST_BATCH_ITEMS
             if full or (ticks and isinstance(entry, Placed)):
-                batches.append(publisher.alone(ticks, events, position))
+                yield publisher.alone(ticks, events, position)
                 ticks, events = [], []
             if isinstance(entry, Placed):
                 events.append(entry.event)
             else:
                 ticks.append(entry)
             position = entry.position
-        batches.append(publisher.alone(ticks, events, publisher.position))
-        return batches
+        yield publisher.alone(ticks, events, until)
 
     async def _past(self, query: StreamQuery, line: Line) -> tuple[Line, Past]:
         """Return the history of one symbol; a defect is a hole with its reason."""

@@ -19,7 +19,7 @@ from ingestion_server.domain.ticks import LiveBar, Quote, Tick, TickKind, Trade
 from ingestion_server.ingest.live.publishing import Batch
 from ingestion_server.ports.live import SlowPolicy, StreamEvent, StreamEventKind
 
-_MOST_EVENTS: Final = 4096
+_MOST_EVENTS: Final = 16_384
 """So many events may wait; nobody who has more of them could make sense of them."""
 _KEPT_SHARE: Final = 2
 """Who drops the oldest keeps the newest half, or it would drop again at once."""
@@ -139,7 +139,7 @@ class Mailbox:
                 self._fail()
             case SlowPolicy.DROP_OLDEST:
                 self._behind = True
-                while self._items > self._most // _KEPT_SHARE:
+                while self._batches and self._items > self._most // _KEPT_SHARE:
                     batch = self._batches.popleft()
                     self._items -= len(batch.ticks) + len(batch.events)
                     for tick in batch.ticks:
@@ -158,6 +158,7 @@ class Mailbox:
             pending=self._items,
         )
         self._batches.clear()
+        self._items = 0
         self._latest.clear()
         self._events.clear()
 
@@ -168,7 +169,7 @@ class Mailbox:
             if before is not None:
                 self._skip(before)
             self._latest[key] = tick
-        if len(self._latest) > self._most:
+        while len(self._latest) > self._most:
             oldest = next(iter(self._latest))
             self._skip(self._latest.pop(oldest))
         self._keep_events(batch)

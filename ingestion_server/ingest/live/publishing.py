@@ -125,6 +125,8 @@ class Publisher:
 
     def partition(self, symbol: str, kind: TickKind) -> Partition:
         """Return a new one."""
+        # Whoever was told everything until now has been told nothing of it.
+        self.position += 1
         return Partition(symbol, kind, self.position)
 
     def publish(self, partition: Partition, ticks: Sequence[Tick]) -> None:

@@ -95,6 +95,9 @@ class Pump:
         """When the last message came, in monotonic seconds."""
         self.connections = 0
         self._connection: Connection | None = None
+        self._opened_at = 0.0
+        self._spoke = True
+        """Whether anything was heard on the latest connection."""
 
     @property
     def provider(self) -> str:
@@ -182,8 +185,11 @@ class Pump:
             now = self._clock.monotonic()
             self.up, self.up_since, self.message_at = True, now, now
             self._subscribed = {}
-            self.away_since, self.refusal = None, None
-            self._connection = connection
+            self.refusal = None
+            if self._spoke:
+                # Else the last one was accepted as well, and then said nothing.
+                self.away_since = None
+            self._connection, self._opened_at, self._spoke = connection, now, False
             tasks = [
                 asyncio.create_task(self._read(connection)),
                 asyncio.create_task(self._write(connection)),
@@ -206,6 +212,7 @@ class Pump:
         while True:
             said = await connection.hear()
             self.message_at = self._clock.monotonic()
+            self._spoke, self.away_since = True, None
             if said:
                 self._listener.heard(self, said)
             await self._listener.room()
@@ -258,6 +265,10 @@ class Pump:
             unable = self.upstream.available()
             if unable is not None:
                 raise unable
+            if self._connection is not None and (
+                self._connection.heard_at > self._opened_at
+            ):
+                self._spoke, self.away_since = True, None
             if self.message_at != last:
                 usual += _NEWEST * (self.message_at - last - usual)
                 messages, last, told = messages + 1, self.message_at, False

@@ -45,6 +45,10 @@ class Newsroom(Protocol):
         """Publish what waits, because what follows is about what comes after."""
         ...
 
+    def spare(self) -> None:
+        """Let go at once of what is kept for those who may come back."""
+        ...
+
     def begun(self, channel: Channel) -> None:
         """Hear that data come, for the first time or again."""
         ...
@@ -111,9 +115,12 @@ class Sources(Listener):
         return self._upstreams[name]
 
     def open(self, channel: Channel) -> None:
-        """Begin to feed a channel by the first vendor that can."""
-        self._displaced[channel] = None
-        self._place(channel)
+        """Begin to feed a channel, if need be, by the first vendor that can."""
+        if not channel.active and not any(
+            self._feeds(channel, name) for name in channel.route.names
+        ):
+            self._displaced[channel] = None
+            self._place(channel)
 
     def close(self, channel: Channel) -> None:
         """Feed it no more."""
@@ -130,8 +137,11 @@ class Sources(Listener):
             if broken is None or broken.resumed_at is None:
                 self._unsettled.pop(channel, None)
             elif now >= (broken.until or broken.resumed_at + _SETTLED_SECONDS):
-                to_ns = self._clock.now_ns() - self._delay_ns(channel.active)
-                self._mend(channel, max(to_ns, broken.from_ns))
+                pump = self._pumps[channel.active]
+                silent = pump.silent_seconds
+                if silent is not None and now - silent > broken.resumed_at:
+                    # It has spoken since, so what it did not tell is not.
+                    self._mend(channel, self._clock.now_ns())
         for name, pump in self._pumps.items():
             if pump.failed(self._limits.failover_seconds):
                 for channel in list(self._channels(name)):
@@ -258,10 +268,10 @@ class Sources(Listener):
     def _flush_then_break(self, channel: Channel, detail: str) -> None:
         cause = f"a message could not be read: {detail}"
         self._newsroom.settle(channel)
-        channel.break_off(cause, self._clock.now_ns())
+        channel.break_off(cause, self._heard_ns(self._pumps[channel.active]))
         now = self._clock.monotonic()
         if channel.broken is not None and channel.live:
-            channel.broken.resumed_at = now
+            channel.resume(now, self._clock.now_ns())
             if now - channel.malformed_at < _CALM_SECONDS:
                 # One gap for many messages; what comes in between is not held
                 # against a history, so it is not filled.
@@ -294,7 +304,7 @@ class Sources(Listener):
             channel.since_ns = self._clock.now_ns() - self._delay_ns(channel.active)
             channel.begun_at = self._clock.monotonic()
         if channel.broken is not None:
-            channel.broken.resumed_at = self._clock.monotonic()
+            channel.resume(self._clock.monotonic(), self._clock.now_ns())
             self._unsettled[channel] = None
         self._newsroom.begun(channel)
 
@@ -304,13 +314,21 @@ class Sources(Listener):
 
     def _take_over(self, channel: Channel, name: str) -> None:
         previous = channel.active
+        self._newsroom.settle(channel)
+        delayed = self._upstreams[previous].declaration.feed_delay_seconds
+        if channel.sampled or delayed:
+            # Between the last that the one told and the first of the other, some are
+            # told by nobody.
+            channel.break_off(
+                f"{name} serves in place of {previous}", self._clock.now_ns()
+            )
         if channel.broken is not None:
             # What another vendor tells from here on fills nothing of it.
             self._mend(channel, self._clock.now_ns(), filling=False)
         channel.joining = ""
         self._activate(channel, name)
         channel.live = True
-        channel.floor_ns = channel.newest_ns
+        channel.floor_ns = min(channel.newest_ns, self._clock.now_ns())
         self._newsroom.changed(channel, previous)
         self._newsroom.begun(channel)
         names = channel.route.names
@@ -330,7 +348,7 @@ class Sources(Listener):
             # A straggler: what was lost may still lie behind it.
             return
         # What was in one instant with the first may be missing as well.
-        self._mend(channel, first_ns + 1_000_000)
+        self._mend(channel, max(first_ns + 1_000_000, broken.resumed_ns))
 
     def _mend(self, channel: Channel, to_ns: int, *, filling: bool = True) -> None:
         self._unsettled.pop(channel, None)
@@ -348,9 +366,8 @@ class Sources(Listener):
         was_live, channel.live = channel.live, False
         if not was_live and channel.broken is not None:
             return
-        heard_ns = self._clock.now_ns() - self._delay_ns(pump.provider)
         self._newsroom.settle(channel)
-        if channel.break_off(cause, heard_ns):
+        if channel.break_off(cause, self._heard_ns(pump)):
             self._newsroom.stale(channel, cause)
 
     def _place(self, channel: Channel) -> None:
@@ -388,7 +405,7 @@ class Sources(Listener):
         if channel.live and self._feeds(channel, active):
             for name in names[names.index(active) + 1 :]:
                 self._unfeed(channel, name)
-            if active == self._first_possible(channel):
+            if active == self._first_possible(channel) and not channel.full:
                 self._displaced.pop(channel, None)
 
     def _best(self, channel: Channel) -> str | None:
@@ -396,6 +413,9 @@ class Sources(Listener):
         names = channel.route.names
         waiting: str | None = None
         for name in names:
+            if name in channel.full and self._pump(name).room:
+                channel.full.discard(name)
+                channel.refused.pop(name, None)
             if name in channel.refused:
                 continue
             unable = self._upstreams[name].available()
@@ -431,8 +451,14 @@ class Sources(Listener):
 
     def _is_full(self, channel: Channel, name: str, pump: Pump) -> bool:
         """Return whether a vendor takes no more symbols, and note it."""
-        if self._feeds(channel, name) or pump.room:
+        if self._feeds(channel, name) or pump.wants(channel.spelled[name]):
             return False
+        if not pump.room:
+            # Those whom nobody wants any more make room first.
+            self._newsroom.spare()
+        if pump.room:
+            return False
+        channel.full.add(name)
         most = self._upstreams[name].declaration.most_symbols
         channel.refused[name] = EntitlementMissingError(
             f"the plan of {name} streams no more than {most} symbols",
@@ -447,7 +473,9 @@ class Sources(Listener):
         if names.index(name) > names.index(channel.active):
             return False
         now = self._clock.monotonic()
-        return not pump.up or now - pump.up_since < self._limits.return_seconds
+        if not pump.up or pump.away_since is not None:
+            return True
+        return now - pump.up_since < self._limits.return_seconds
 
     def _first_possible(self, channel: Channel) -> str | None:
         return next(
@@ -495,6 +523,12 @@ class Sources(Listener):
             self._duplicates[name] = Duplicates()
             self._spawn(pump.run(), f"stream of {name}")
         return pump
+
+    def _heard_ns(self, pump: Pump) -> int:
+        """Return until when, by its vendor's clock, a connection was surely well."""
+        silent = self._clock.monotonic() - pump.message_at
+        late_ns = int(silent * SECOND_NS) + self._delay_ns(pump.provider)
+        return self._clock.now_ns() - late_ns
 
     def _delay_ns(self, name: str) -> int:
         delay = self._upstreams[name].declaration.feed_delay_seconds or 0.0

@@ -53,6 +53,8 @@ class Subscriber:
         """Histories that are on their way."""
         self.first: list[Batch] = []
         """What comes before all else."""
+        self.replay: Iterator[Batch] = iter(())
+        """What was missed, and comes next."""
         self._timer: asyncio.TimerHandle | None = None
 
     def partitions(self, channel: Channel) -> list[Partition]:
@@ -68,11 +70,16 @@ class Subscriber:
 
     def wanted(self) -> Iterator[Partition]:
         """Yield all that it subscribes to."""
+        for _, partition in self.sources():
+            yield partition
+
+    def sources(self) -> Iterator[tuple[Channel, Partition]]:
+        """Yield the same, each with the channel that it comes of."""
         for channel in self.channels:
             if channel.kind in self.query.kinds:
-                yield channel.partition
+                yield channel, channel.partition
         for each in self.lines:
-            yield each.line.partition
+            yield each.channel, each.line.partition
 
     @property
     def past_wanted(self) -> bool:
@@ -108,6 +115,9 @@ class Subscriber:
         for batch in self.first:
             yield batch.encoded
         self.first = []
+        for batch in self.replay:
+            yield batch.encoded
+            await asyncio.sleep(0)
         waiting = set(self.past)
         while waiting:
             done, waiting = await asyncio.wait(
