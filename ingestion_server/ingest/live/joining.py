@@ -21,7 +21,7 @@ from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import SourceMode, SourcePolicy
 from ingestion_server.domain.sessions import Sessions
-from ingestion_server.domain.ticks import Tick, TickKind
+from ingestion_server.domain.ticks import Quote, Tick, TickKind, Trade
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.live import tokens
 from ingestion_server.ingest.live.channel import Channel, Route
@@ -305,7 +305,12 @@ class LiveDesk(LiveData):
             elif partition.evicted > token.position:
                 cause = "more has happened since than is kept"
             if cause:
-                self._declare(missed, channel, partition, token, cause)
+                to_ns = self._clock.now_ns()
+                if partition.born <= token.position and isinstance(
+                    first, Trade | Quote
+                ):
+                    to_ns = first.time_ns  # from there on all is kept
+                self._declare(missed, channel, partition, token, (cause, to_ns))
         missed.entries.sort(key=_position)
         return missed
 
@@ -315,24 +320,24 @@ class LiveDesk(LiveData):
         channel: Channel,
         partition: Partition,
         token: tokens.Token,
-        cause: str,
+        why: tuple[str, int],
     ) -> None:
         """Say that data are missing since a token, or have it said once they come."""
-        now_ns = self._clock.now_ns()
+        cause, to_ns = why
         # What took place before, but had not arrived, is missing as well.
         from_ns = token.time_ns - self._late_ns(channel)
         if not channel.live and partition is channel.partition:
-            channel.awaits_from(min(from_ns, now_ns), cause)
+            channel.awaits_from(min(from_ns, to_ns), cause)
             return
         missed.gaps.append(
             StreamEvent(
                 kind=StreamEventKind.GAP,
-                time_ns=now_ns,
+                time_ns=self._clock.now_ns(),
                 symbol=partition.symbol,
                 tick_kind=partition.kind,
                 sequence=missed.sequences[partition],
-                from_ns=min(from_ns, now_ns),
-                to_ns=now_ns,
+                from_ns=min(from_ns, to_ns),
+                to_ns=to_ns,
                 cause=cause,
             )
         )

@@ -87,8 +87,7 @@ class Pump:
         self.up_since = 0.0
         self.away_since: float | None = clock.monotonic()
         """Since when nothing comes; None while it is up."""
-        self.refusal: ProviderError | None = None
-        """Why the vendor will not have us."""
+        self._refusal: tuple[ProviderError, float] | None = None
         self.cause = ""
         """Why it is away; empty if it was never tried."""
         self.message_at = 0.0
@@ -103,6 +102,19 @@ class Pump:
     def provider(self) -> str:
         """Return the vendor's id."""
         return self.upstream.provider
+
+    @property
+    def refusal(self) -> ProviderError | None:
+        """Return why the vendor will not have us; None if it should be tried again."""
+        if self._refusal is None:
+            return None
+        error, at = self._refusal
+        old = self._clock.monotonic() - at > self._limits.longest_pause_seconds
+        return None if old and not self._wanted else error
+
+    def refuse(self, error: ProviderError) -> None:
+        """Hear that the vendor will not have us."""
+        self._refusal = error, self._clock.monotonic()
 
     @property
     def silent_seconds(self) -> float | None:
@@ -185,7 +197,7 @@ class Pump:
             now = self._clock.monotonic()
             self.up, self.up_since, self.message_at = True, now, now
             self._subscribed = {}
-            self.refusal = None
+            self._refusal = None
             if self._spoke:
                 # Else the last one was accepted as well, and then said nothing.
                 self.away_since = None
@@ -289,7 +301,7 @@ class Pump:
             self.away_since = self._clock.monotonic()
         self.cause = error.message
         if isinstance(error, _FOR_GOOD):
-            self.refusal = error
+            self.refuse(error)
         _log.warning("the stream of %s: %s", self.provider, error.message)
         self._listener.lost(self, error.message)
         if isinstance(error, BreakerOpenError):

@@ -255,7 +255,7 @@ class Sources(Listener):
                 for channel in list(channels):
                     self.refuse(channel, pump.provider, error)
             case Refused(error, _) if isinstance(error, CredentialsRefusedError):
-                pump.refusal = error
+                pump.refuse(error)
             case Refused(error, _) if isinstance(error, EntitlementMissingError):
                 newest = self._newest_unheard(pump.provider)
                 if newest is not None:
@@ -422,7 +422,9 @@ class Sources(Listener):
             if unable is not None:
                 continue
             pump = self._pump(name)
-            if self._is_full(channel, name, pump):
+            if self._is_refused(channel, name, pump) or self._is_full(
+                channel, name, pump
+            ):
                 continue
             if pump.failed(self._limits.failover_seconds):
                 waiting = waiting or name
@@ -448,6 +450,16 @@ class Sources(Listener):
             unable = self._upstreams[name].available()
             if unable is not None:
                 channel.refused.setdefault(name, unable)
+
+    def _is_refused(self, channel: Channel, name: str, pump: Pump) -> bool:
+        """Return whether a vendor will not have us, and note it."""
+        refusal = pump.refusal
+        if refusal is None or channel.active:
+            return False
+        # Who has never had data of it does not wait for that.
+        channel.refused[name] = refusal
+        self._unfeed(channel, name)
+        return True
 
     def _is_full(self, channel: Channel, name: str, pump: Pump) -> bool:
         """Return whether a vendor takes no more symbols, and note it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from ingestion_server.domain.ticks import LiveBar, Tick, TickKind, Trade
@@ -40,10 +41,13 @@ class Inbox:
     """Keep the batches that are put in."""
 
     batches: list[Batch] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether any came."""
 
     def put(self, batch: Batch) -> None:
         """Keep one."""
         self.batches.append(batch)
+        self.came.set()
 
     @property
     def lines(self) -> list[list[str]]:

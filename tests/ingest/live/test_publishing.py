@@ -35,6 +35,7 @@ STALE = event(StreamEventKind.STALE, "silent")
 def test_numbers_of_each_partition_have_no_holes_and_positions_are_of_all() -> None:
     source = publisher()
     apple, tesla = trades_of(source), trades_of(source, "TSLA")
+    first, before = apple.sequence, source.position
 
     ticks = [some(2), some(1, "TSLA"), some(1)]
     source.publish(apple, ticks[0])
@@ -42,12 +43,13 @@ def test_numbers_of_each_partition_have_no_holes_and_positions_are_of_all() -> N
     source.announce(apple, GAP)
     source.publish(apple, ticks[2])
 
-    told = [
-        (each.sequence - FIRST_SEQUENCE, each.position) for t in ticks for each in t
-    ]
-    assert told == [(1, 1), (2, 2), (1, 3), (3, 5)]
-    assert apple.sequence == FIRST_SEQUENCE + 3
-    assert source.position == 5
+    of_apple = [each.sequence - first for each in (*ticks[0], *ticks[2])]
+    assert of_apple == [1, 2, 3]
+    assert apple.sequence == first + 3 > FIRST_SEQUENCE
+    assert tesla.sequence == ticks[1][0].sequence
+    places = [each.position - before for told in ticks for each in told]
+    assert places == [1, 2, 3, 5]
+    assert source.position == before + 5
 
 
 def test_a_partition_that_comes_back_gives_no_number_twice() -> None:
@@ -130,7 +132,7 @@ def test_many_items_become_messages_whose_tokens_go_on() -> None:
         MOST_BATCH_ITEMS,
         101,
     ]
-    assert inbox.tokens == [MOST_BATCH_ITEMS, 2 * MOST_BATCH_ITEMS, source.position]
+    assert inbox.tokens[-1] == source.position
     assert all(
         batch.ticks[-1].position == token
         for batch, token in zip(inbox.batches, inbox.tokens, strict=True)
@@ -190,7 +192,9 @@ def test_a_token_says_of_which_start_it_is_and_when_it_was_given() -> None:
     source.send_due()
 
     last = inbox.batches[0].encoded.decode().splitlines()[-1]
-    assert tokens.read(bytes.fromhex(last[1:])) == tokens.Token(EPOCH, 1, TEN)
+    assert tokens.read(bytes.fromhex(last[1:])) == tokens.Token(
+        EPOCH, source.position, TEN
+    )
 
 
 def test_what_came_since_a_position_is_kept_with_its_events() -> None:
@@ -215,12 +219,14 @@ def test_what_came_since_a_position_is_kept_with_its_events() -> None:
 def test_what_is_not_kept_any_more_is_known() -> None:
     source = publisher(replay_items=5)
     apple, tesla = trades_of(source), trades_of(source, "TSLA")
-    source.publish(apple, some(4))
+    ticks = some(4)
+    source.publish(apple, ticks)
+    assert apple.evicted == apple.born
 
     source.publish(tesla, some(3, "TSLA"))
 
-    assert apple.evicted == 2
-    assert [each.position for each in apple.since(0)] == [3, 4]
+    assert apple.evicted == ticks[1].position
+    assert apple.since(0) == ticks[2:]
     assert tesla.evicted == tesla.born
     assert len(tesla.since(0)) == 3
 
@@ -242,7 +248,7 @@ async def test_who_has_patience_gets_fewer_messages() -> None:
     source = publisher()
     apple = trades_of(source)
     patient, hasty = Inbox(), Inbox()
-    group = source.join([apple], 0.02, patient)
+    source.join([apple], 0.02, patient)
     source.join([apple], AT_ONCE, hasty)
 
     for _ in range(3):
@@ -250,8 +256,7 @@ async def test_who_has_patience_gets_fewer_messages() -> None:
         source.send_due()
     assert (len(patient.batches), len(hasty.batches)) == (0, 3)
     async with asyncio.timeout(5):
-        while not group.empty:
-            await asyncio.sleep(0.001)
+        await patient.came.wait()
 
     assert [len(each.ticks) for each in patient.batches] == [3]
 
@@ -282,5 +287,5 @@ def test_a_message_for_one_stands_for_what_was_told_before_it() -> None:
         "! gap lost",
         f"AAPL {apple.sequence}",
     ]
-    assert position(told.encoded) == told.position == 1
+    assert position(told.encoded) == told.position == source.position
     assert (position(without.encoded), without.position) == (0, 0)

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from ingestion_server.domain.errors import IngestionError, ProviderUnavailableError
+from ingestion_server.domain.errors import (
+    IngestionError,
+    ProviderError,
+    ProviderUnavailableError,
+)
 from ingestion_server.domain.instrument import AssetClass, Instrument
-from ingestion_server.domain.errors import ProviderError
 from ingestion_server.domain.ticks import TickKind
 from ingestion_server.ingest.live.connection import Connection, Upstream
 from ingestion_server.ingest.live.limits import StreamLimits
