@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import grpc.aio
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
 from ingestion_server.ports.clock import Clock
@@ -32,4 +35,8 @@ class Streams:
             # Not a generator that yields: who leaves while a message waits to be sent
             # would not be noticed here, and stay subscribed until it is collected.
             async for message in messages:
-                await context.write(message)
+                try:
+                    await context.write(message)
+                except grpc.aio.BaseError:
+                    # The caller left while it was being written.
+                    raise asyncio.CancelledError from None

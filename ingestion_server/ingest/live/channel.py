@@ -43,6 +43,14 @@ class Route(NamedTuple):
     """Those whose own bars may be served; empty = any."""
 
 
+class Overlap(msgspec.Struct):
+    """Collect what comes from a break on, until it is known what must have come."""
+
+    provider: str
+    trades: list[Trade]
+    until_ns: int = 2**63 - 1
+
+
 class Break(msgspec.Struct):
     """Be a stretch of which data are missing, until both its ends are known."""
 
@@ -50,20 +58,13 @@ class Break(msgspec.Struct):
     cause: str
     provider: str
     before: list[Trade]
+    overlap: Overlap
     resumed_at: float | None = None
     """When data came again, in monotonic seconds; None = not yet."""
     resumed_ns: int = 0
     """The same by our clock."""
     until: float | None = None
     """It ends no earlier, in monotonic seconds; None = with the next tick."""
-
-
-class Overlap(msgspec.Struct):
-    """Collect what comes after a gap."""
-
-    until_ns: int
-    provider: str
-    trades: list[Trade]
 
 
 @final
@@ -86,6 +87,7 @@ class Channel:
         "lines",
         "live",
         "malformed_at",
+        "mended_ns",
         "newest_ns",
         "overlaps",
         "partition",
@@ -127,6 +129,8 @@ class Channel:
         self.latest: Trade | Quote | None = None
         self.newest_ns = 0
         """The latest vendor time that was published."""
+        self.mended_ns = 0
+        """The end of the last gap."""
         self.floor_ns = 0
         """Another vendor has told everything up to here."""
         self.disorder_ns = 0
@@ -169,9 +173,9 @@ class Channel:
         newest_ns = self.newest_ns
         if heard_ns - newest_ns > _QUIET_NS:
             newest_ns = heard_ns - _LAG_NS
-        from_ns = max(newest_ns - self.disorder_ns, self.since_ns)
+        from_ns = max(newest_ns - self.disorder_ns, self.since_ns, self.mended_ns)
         self.disorder_ns //= _FADING
-        self.broken = Break(from_ns, cause, self.active, self._before(from_ns))
+        self.broken = self._break(from_ns, cause)
         for line in self.lines:
             line.doubt(from_ns)
         return True
@@ -179,7 +183,7 @@ class Channel:
     def awaits_from(self, from_ns: int, cause: str) -> None:
         """Note, before data come, that somebody misses them since a time."""
         if self.broken is None:
-            self.broken = Break(from_ns, cause, self.active, [])
+            self.broken = self._break(from_ns, cause)
             for line in self.lines:
                 line.doubt(from_ns)
         self.broken.from_ns = min(self.broken.from_ns, from_ns)
@@ -233,11 +237,23 @@ class Channel:
             if self.newest_ns < overlap.until_ns and len(overlap.trades) < _MOST_OVERLAP
         ]
 
-    def overlap(self, from_ns: int, provider: str) -> Overlap:
-        """Begin to collect what comes from a time on."""
-        found = Overlap(from_ns + _OVERLAP_NS, provider, [])
-        self.overlaps.append(found)
-        return found
+    def mend(self, to_ns: int) -> Break | None:
+        """End a break, and return it; what comes soon after is still collected."""
+        broken, self.broken = self.broken, None
+        if broken is not None:
+            self.mended_ns = to_ns
+            broken.overlap.until_ns = to_ns + _OVERLAP_NS
+        return broken
+
+    def forget(self, overlap: Overlap) -> None:
+        """Collect it no more."""
+        if overlap in self.overlaps:
+            self.overlaps.remove(overlap)
+
+    def _break(self, from_ns: int, cause: str) -> Break:
+        overlap = Overlap(self.active, [])
+        self.overlaps.append(overlap)
+        return Break(from_ns, cause, self.active, self._before(from_ns), overlap)
 
     def _before(self, from_ns: int) -> list[Trade]:
         found: list[Trade] = []

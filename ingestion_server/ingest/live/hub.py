@@ -23,7 +23,7 @@ from ingestion_server.domain.query import SourceMode, SourcePolicy
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.domain.ticks import Quote, Snapshot, TickKind, Trade
 from ingestion_server.ingest.live.bar_line import BarLine
-from ingestion_server.ingest.live.channel import Break, Channel, Overlap, Route
+from ingestion_server.ingest.live.channel import Break, Channel, Route
 from ingestion_server.ingest.live.confirming import BarConfirmer
 from ingestion_server.ingest.live.connection import Upstream
 from ingestion_server.ingest.live.filling import Filled, Filler
@@ -310,11 +310,10 @@ class Hub(Newsroom):
         self._announce(channel, StreamEventKind.STALE, detail=detail)
 
     @override
-    def gap(self, channel: Channel, to_ns: int, *, filling: bool) -> None:
+    def gap(
+        self, channel: Channel, broken: Break, to_ns: int, *, filling: bool
+    ) -> None:
         """Tell a gap before what came after it, and have it filled."""
-        broken = channel.broken
-        if broken is None:
-            return
         self.gaps += 1
         for line in channel.lines:
             line.trust(to_ns, None)
@@ -329,8 +328,9 @@ class Hub(Newsroom):
         self.publisher.announce(channel.partition, event)
         self._soon()
         if filling and channel.of_trades:
-            overlap = channel.overlap(to_ns, broken.provider)
-            self._spawn(self._fill(channel, broken, to_ns, overlap), "gap")
+            self._spawn(self._fill(channel, broken, to_ns), "gap")
+        else:
+            channel.forget(broken.overlap)
 
     @override
     def changed(self, channel: Channel, previous: str) -> None:
@@ -455,19 +455,16 @@ class Hub(Newsroom):
             if error is not None and channel.latest is None:
                 self.rejected(channel, error)
 
-    async def _fill(
-        self, channel: Channel, broken: Break, to_ns: int, overlap: Overlap
-    ) -> None:
+    async def _fill(self, channel: Channel, broken: Break, to_ns: int) -> None:
         filled = await self._filler.fill(
             channel.instrument,
             broken.provider,
             broken.from_ns,
             to_ns,
             broken.before,
-            overlap.trades,
+            broken.overlap.trades,
         )
-        if overlap in channel.overlaps:
-            channel.overlaps.remove(overlap)
+        channel.forget(broken.overlap)
         if not isinstance(filled, Filled):
             _log.info(
                 "a gap of %s at %s stands: %s",

@@ -151,15 +151,17 @@ class Publisher:
 
     def announce(self, partition: Partition, event: StreamEvent) -> None:
         """Tell an event to everybody who subscribes to a partition."""
+        for group in partition.groups:
+            if group.ticks:
+                # Within a message, events stand before the data; and whoever goes on
+                # after these data has not been told the event.
+                self._send(group)
         self.position += 1
         partition.ring.append(Placed(self.position, event))
         self._order.append(partition)
         self._evict()
         part = self._encoder.event(event)
         for group in partition.groups:
-            if group.ticks:
-                # Within a message, events stand before the data.
-                self._send(group)
             group.events.append(event)
             group.parts.append(part)
             self._is_due(group)

@@ -20,7 +20,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.ticks import Quote, TickMark, Trade
-from ingestion_server.ingest.live.channel import Channel
+from ingestion_server.ingest.live.channel import Break, Channel
 from ingestion_server.ingest.live.checks import Duplicates, TickChecks
 from ingestion_server.ingest.live.connection import Upstream
 from ingestion_server.ingest.live.limits import StreamLimits
@@ -57,8 +57,10 @@ class Newsroom(Protocol):
         """Hear that nothing comes at the moment, or nothing can be had."""
         ...
 
-    def gap(self, channel: Channel, to_ns: int, *, filling: bool) -> None:
-        """Hear that the channel's break has an end, and whether to fill it."""
+    def gap(
+        self, channel: Channel, broken: Break, to_ns: int, *, filling: bool
+    ) -> None:
+        """Hear that a break has an end, and whether to fill it."""
         ...
 
     def changed(self, channel: Channel, previous: str) -> None:
@@ -352,14 +354,13 @@ class Sources(Listener):
 
     def _mend(self, channel: Channel, to_ns: int, *, filling: bool = True) -> None:
         self._unsettled.pop(channel, None)
-        self._newsroom.gap(
-            channel,
-            max(to_ns, (channel.broken.from_ns if channel.broken else 0) + 1),
-            filling=filling
-            and not channel.sampled
-            and (channel.broken is None or channel.broken.until is None),
-        )
-        channel.broken = None
+        if channel.broken is None:
+            return
+        to_ns = max(to_ns, channel.broken.from_ns + 1)
+        broken = channel.mend(to_ns)
+        if broken is not None:
+            filling = filling and not channel.sampled and broken.until is None
+            self._newsroom.gap(channel, broken, to_ns, filling=filling)
 
     def _broke(self, channel: Channel, pump: Pump, cause: str) -> None:
         self._displaced[channel] = None
