@@ -194,7 +194,7 @@ def _streamed(
 def _available(vendors: Mapping[str, Vendor], name: str) -> ProviderError | None:
     vendor = vendors.get(name)
     if vendor is None:
-        return CapabilityMissingError("is switched off", provider=name)
+        return CapabilityMissingError(f"{name} is switched off", provider=name)
     if vendor.no_key:
         return CredentialsRefusedError(vendor.no_key, provider=name)
     return None

@@ -597,10 +597,13 @@ class Hub(Newsroom):
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(_guarded(work, name), name=name)
         self._tasks[task] = None
-        task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.pop(task, None)
+            # If it was cancelled before it began, nobody else has closed it.
+            work.close()
+
+        task.add_done_callback(ended)
 
 
 async def _guarded(work: Coroutine[None, None, None], name: str) -> None:

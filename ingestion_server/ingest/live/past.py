@@ -10,7 +10,7 @@ import msgspec
 
 from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.bars import BarState, Column
-from ingestion_server.domain.errors import IngestionError
+from ingestion_server.domain.errors import CapabilityMissingError, IngestionError
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.query import BarQuery, SourcePolicy
@@ -18,6 +18,10 @@ from ingestion_server.domain.result import BarResult, Missing
 from ingestion_server.domain.ticks import LiveBar
 from ingestion_server.ingest.fetch import Fetcher
 
+_REGULAR_ONLY: Final = (
+    "no vendor that may be asked tells bars of extended hours; those before and after "
+    "regular hours are missing"
+)
 MOST_BARS: Final = 50_000
 """As many as one ``Fetch`` answers with."""
 
@@ -49,23 +53,35 @@ async def history(  # noqa: PLR0913 - what a query has
     """
     if start_ns >= end_ns:
         return Past([], [])
-    query = BarQuery(
-        instrument,
-        interval,
-        start_ns,
-        end_ns,
-        adjustment=Adjustment.SPLIT,
-        hours=hours,
-        policy=policy,
-    )
-    try:
-        result = await fetcher.fetch(
+
+    async def told(of: TradingHours) -> BarResult:
+        query = BarQuery(
+            instrument,
+            interval,
+            start_ns,
+            end_ns,
+            adjustment=Adjustment.SPLIT,
+            hours=of,
+            policy=policy,
+        )
+        return await fetcher.fetch(
             query, budget_seconds=budget_seconds, most_bars=MOST_BARS
         )
+
+    holes: list[Missing] = []
+    try:
+        try:
+            result = await told(hours)
+        except CapabilityMissingError:
+            if hours is TradingHours.REGULAR:
+                raise
+            # Half of it is better than none, if that is said.
+            result = await told(TradingHours.REGULAR)
+            holes.append(Missing(start_ns, end_ns, _REGULAR_ONLY))
     except IngestionError as error:
         reason = f"{error.reason}: {error.message}"
         return Past([], [Missing(start_ns, end_ns, reason)])
-    return Past(list(live_bars(result)), list(result.missing))
+    return Past(list(live_bars(result)), [*holes, *result.missing])
 
 
 def live_bars(result: BarResult) -> Iterator[LiveBar]:

@@ -268,6 +268,8 @@ class Pump:
         silence = self._limits.silence_seconds or (
             self.upstream.declaration.silence_seconds
         )
+        if self.upstream.polled:
+            silence = None  # it says nothing but when it is asked
         usual, messages, last, told = 0.0, 0, self.message_at, False
         while True:
             await self._clock.sleep(
