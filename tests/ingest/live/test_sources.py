@@ -19,7 +19,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.instrument import instrument
 from ingestion_server.domain.ticks import Quote, Tick, TickKind, Trade
-from ingestion_server.ingest.live.channel import Channel, Route
+from ingestion_server.ingest.live.channel import Break, Channel, Route
 from ingestion_server.ingest.live.sources import Newsroom, Sources, unable
 from ingestion_server.ports.stream import Confirmed, Malformed, Refused
 from tests.clocks import ManualClock
@@ -57,10 +57,15 @@ class News(Newsroom):
         self.told.append(("stale", channel.symbol, detail))
 
     @override
-    def gap(self, channel: Channel, to_ns: int, *, filling: bool) -> None:
-        assert channel.broken is not None
-        self.told.append(("gap", channel.symbol, channel.broken.cause))
-        self.stretches.append((channel.broken.from_ns, to_ns, filling))
+    def gap(
+        self, channel: Channel, broken: Break, to_ns: int, *, filling: bool
+    ) -> None:
+        self.told.append(("gap", channel.symbol, broken.cause))
+        self.stretches.append((broken.from_ns, to_ns, filling))
+
+    @override
+    def spare(self) -> None:
+        self.told.append(("spare",))
 
     @override
     def changed(self, channel: Channel, previous: str) -> None:
