@@ -94,8 +94,12 @@ class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
 class StreamEncoder(Protocol):
     """Write the parts of a message; a message is its parts one after the other."""
 
-    def tick(self, tick: Tick) -> bytes:
-        """Write a tick."""
+    def ticks(self, ticks: Sequence[Tick]) -> bytes:
+        """Write ticks in their order."""
+        ...
+
+    def read(self, encoded: bytes) -> Sequence[Tick]:
+        """Return the ticks that were written so; where they stood is not known."""
         ...
 
     def event(self, event: StreamEvent) -> bytes:

@@ -9,6 +9,7 @@ same in many of them is written once and kept, and the rest has the same layout 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final, assert_never
 
@@ -18,6 +19,7 @@ from marketdata.ingestion.v1 import ingestion_service_pb2, stream_pb2
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.ticks import LiveBar, Quote, Tick, Trade
 from ingestion_server.ports.live import StreamEvent
+from ingestion_server.service.kept_ticks import ticks_in
 from ingestion_server.service.row_encoding import field_tag, framed
 from ingestion_server.service.tick_encoding import (
     event_of,
@@ -34,18 +36,18 @@ _FIXED_8_BYTES: Final = 1
 _SEQUENCE: Final = field_tag(stream_pb2.Trade.SEQUENCE_FIELD_NUMBER, _FIXED_8_BYTES)
 _PRICE: Final = field_tag(stream_pb2.Trade.PRICE_FIELD_NUMBER, _FIXED_8_BYTES)
 _SIZE: Final = field_tag(stream_pb2.Trade.SIZE_FIELD_NUMBER, _FIXED_8_BYTES)
-_TIME: Final = field_tag(stream_pb2.Trade.TIME_FIELD_NUMBER)
+_TIME: Final = bytes((field_tag(stream_pb2.Trade.TIME_FIELD_NUMBER),))
 _RECEIVED: Final = bytes((field_tag(stream_pb2.Trade.RECEIVED_AT_FIELD_NUMBER),))
 _SECONDS: Final = field_tag(Timestamp.SECONDS_FIELD_NUMBER, _VARINT)
 _NANOS: Final = field_tag(Timestamp.NANOS_FIELD_NUMBER, _VARINT)
 
-_WITH_SIZE: Final = Struct("<BQBdBdB")
-"""Number, price, size, and the tag of the time."""
-_WITHOUT_SIZE: Final = Struct("<BQBdB")
+_WITH_SIZE: Final = Struct("<BQBdBd")
+"""Number, price and size."""
+_WITHOUT_SIZE: Final = Struct("<BQBd")
 _MOMENT: Final = Struct("<BBHHBBHHB")
 """Its length, and a point in time whose two numbers take five bytes each."""
 _MOMENT_BYTES: Final = _MOMENT.size - 1
-_TIMES_BYTES: Final = 2 * _MOMENT.size + len(_RECEIVED)
+_TIMES_BYTES: Final = 2 * _MOMENT.size + len(_TIME) + len(_RECEIVED)
 _BYTES_WITH_SIZE: Final = _WITH_SIZE.size + _TIMES_BYTES
 _BYTES_WITHOUT_SIZE: Final = _WITHOUT_SIZE.size + _TIMES_BYTES
 _MORE: Final = 0x80
@@ -78,19 +80,16 @@ class WireEncoder:
         self._remarks: dict[tuple[int, tuple[str, ...]], bytes] = {}
         self._moments: dict[int, bytes] = {}
 
-    def tick(self, tick: Tick) -> bytes:
-        """Write a tick."""
-        match tick:
-            case Trade():
-                return self._trade(tick)
-            case Quote():
-                message = quote_of(tick).SerializeToString()
-                return framed(_Message.QUOTES_FIELD_NUMBER, message)
-            case LiveBar():
-                message = live_bar_of(tick).SerializeToString()
-                return framed(_Message.BARS_FIELD_NUMBER, message)
-            case _:
-                assert_never(tick)
+    def ticks(self, ticks: Sequence[Tick]) -> bytes:
+        """Write ticks in their order."""
+        trades = self._trades(ticks)
+        if trades is not None:
+            return trades
+        return b"".join(map(self._tick, ticks))
+
+    def read(self, encoded: bytes) -> Sequence[Tick]:
+        """Return the ticks of one kind that were written so."""
+        return ticks_in(_Message.FromString(encoded))
 
     def event(self, event: StreamEvent) -> bytes:
         """Write an event."""
@@ -101,31 +100,59 @@ class WireEncoder:
         """Write where to go on after the message."""
         return framed(_Message.RESUME_TOKEN_FIELD_NUMBER, token)
 
-    def _trade(self, trade: Trade) -> bytes:
-        names = self._names.get((trade.symbol, trade.provider)) or self._named(trade)
-        time_ns, received_ns = trade.time_ns, trade.received_at_ns
-        time = self._moments.get(time_ns) or self._moment(time_ns)
-        received = self._moments.get(received_ns) or self._moment(received_ns)
-        remarks = b""
-        if trade.marks or trade.conditions:
-            key = trade.marks, trade.conditions
-            remarks = self._remarks.get(key) or self._remarked(trade)
-        size = trade.size
-        if size is None:
-            values = _WITHOUT_SIZE.pack(
-                _SEQUENCE, trade.sequence, _PRICE, trade.price, _TIME
-            )
-            length = _BYTES_WITHOUT_SIZE + len(names) + len(remarks)
-        else:
-            values = _WITH_SIZE.pack(
-                _SEQUENCE, trade.sequence, _PRICE, trade.price, _SIZE, size, _TIME
-            )
-            length = _BYTES_WITH_SIZE + len(names) + len(remarks)
-        if length >= _SHORT or trade.trade_id or not time or not received:
-            return framed(_TRADES, trade_of(trade).SerializeToString())
-        return b"".join(
-            (_FRAMES[length], names, values, time, _RECEIVED, received, remarks)
-        )
+    def _trades(self, ticks: Sequence[Tick]) -> bytes | None:
+        """Write trades that have the usual layout; None if one of them has not."""
+        parts: list[bytes] = []
+        moments = self._moments
+        symbol = provider = ""
+        names = tail = b""
+        last_ns = last_received_ns = -1
+        for trade in ticks:
+            if type(trade) is not Trade or trade.trade_id:
+                return None
+            if trade.symbol != symbol or trade.provider != provider:
+                symbol, provider = trade.symbol, trade.provider
+                names = self._names.get((symbol, provider)) or self._named(trade)
+            time_ns, received_ns = trade.time_ns, trade.received_at_ns
+            if time_ns != last_ns or received_ns != last_received_ns:
+                time = moments.get(time_ns) or self._moment(time_ns)
+                received = moments.get(received_ns) or self._moment(received_ns)
+                if not time or not received:
+                    return None
+                tail = b"".join((_TIME, time, _RECEIVED, received))
+                last_ns, last_received_ns = time_ns, received_ns
+            remarks = b""
+            if trade.marks or trade.conditions:
+                key = trade.marks, trade.conditions
+                remarks = self._remarks.get(key) or self._remarked(trade)
+            size = trade.size
+            if size is None:
+                values = _WITHOUT_SIZE.pack(
+                    _SEQUENCE, trade.sequence, _PRICE, trade.price
+                )
+                length = _BYTES_WITHOUT_SIZE + len(names) + len(remarks)
+            else:
+                values = _WITH_SIZE.pack(
+                    _SEQUENCE, trade.sequence, _PRICE, trade.price, _SIZE, size
+                )
+                length = _BYTES_WITH_SIZE + len(names) + len(remarks)
+            if length >= _SHORT:
+                return None
+            parts += (_FRAMES[length], names, values, tail, remarks)
+        return b"".join(parts)
+
+    def _tick(self, tick: Tick) -> bytes:
+        match tick:
+            case Trade():
+                return framed(_TRADES, trade_of(tick).SerializeToString())
+            case Quote():
+                message = quote_of(tick).SerializeToString()
+                return framed(_Message.QUOTES_FIELD_NUMBER, message)
+            case LiveBar():
+                message = live_bar_of(tick).SerializeToString()
+                return framed(_Message.BARS_FIELD_NUMBER, message)
+            case _:
+                assert_never(tick)
 
     def _named(self, trade: Trade) -> bytes:
         names = _untimed(Trade(trade.symbol, 0, 0.0, provider=trade.provider))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -59,6 +60,38 @@ TRADES = st.builds(
     sequence=NUMBERS,
     position=NUMBERS,
 )
+QUOTES = st.builds(
+    Quote,
+    TEXTS,
+    MOMENTS,
+    bid=st.none() | VALUES,
+    bid_size=st.none() | VALUES,
+    ask=st.none() | VALUES,
+    ask_size=st.none() | VALUES,
+    marks=st.sampled_from([0, 1, 8, 9]),
+    received_at_ns=MOMENTS,
+    provider=TEXTS,
+    sequence=NUMBERS,
+    position=NUMBERS,
+)
+BARS = st.builds(
+    LiveBar,
+    TEXTS,
+    MOMENTS,
+    st.none() | VALUES,
+    st.none() | VALUES,
+    st.none() | VALUES,
+    st.none() | VALUES,
+    interval=st.sampled_from(Interval),
+    volume=st.none() | VALUES,
+    vwap=st.none() | VALUES,
+    trade_count=st.none() | st.integers(0, 2**63 - 1),
+    state=st.sampled_from(BarState),
+    derived=st.booleans(),
+    provider=TEXTS,
+    sequence=NUMBERS,
+    position=NUMBERS,
+)
 
 
 def moment(time_ns: int) -> Timestamp:
@@ -92,17 +125,47 @@ def test_trades_read_as_if_the_generated_code_had_written_them(
     encoder = WireEncoder()
 
     # Twice: what was kept the first time is used the second.
-    told = b"".join([encoder.tick(trade) for trade in (*trades, *trades)])
+    told = encoder.ticks([*trades, *trades])
 
     assert list(Response.FromString(told).trades) == [
         message_of(trade) for trade in (*trades, *trades)
     ]
 
 
+@given(st.lists(TRADES, max_size=8))
+def test_what_is_kept_of_trades_reads_as_they_were(trades: list[Trade]) -> None:
+    encoder = WireEncoder()
+
+    read = encoder.read(encoder.ticks(trades))
+
+    # Where a tick stood is known by whoever keeps it.
+    assert read == [msgspec.structs.replace(trade, position=0) for trade in trades]
+
+
+@given(st.lists(QUOTES, max_size=4))
+def test_what_is_kept_of_quotes_reads_as_they_were(quotes: list[Quote]) -> None:
+    encoder = WireEncoder()
+
+    read = encoder.read(encoder.ticks(quotes))
+
+    assert read == [msgspec.structs.replace(quote, position=0) for quote in quotes]
+
+
+@given(st.lists(BARS, max_size=4))
+def test_what_is_kept_of_bars_reads_as_they_were(bars: list[LiveBar]) -> None:
+    encoder = WireEncoder()
+
+    read = encoder.read(encoder.ticks(bars))
+
+    assert read == [msgspec.structs.replace(bar, position=0) for bar in bars]
+
+
 def test_a_size_of_nothing_is_told_and_an_absent_one_is_not() -> None:
     encoder = WireEncoder()
 
-    told = [encoder.tick(Trade("AAPL", NOW_NS, 1.0, size=size)) for size in (0.0, None)]
+    told = [
+        encoder.ticks([Trade("AAPL", NOW_NS, 1.0, size=size)]) for size in (0.0, None)
+    ]
 
     read = Response.FromString(b"".join(told)).trades
     assert [one.HasField("size") for one in read] == [True, False]
@@ -110,7 +173,7 @@ def test_a_size_of_nothing_is_told_and_an_absent_one_is_not() -> None:
 
 @pytest.mark.parametrize("price", [-0.0, math.inf, 5e-324, 1.7976931348623157e308])
 def test_no_price_is_rounded(price: float) -> None:
-    told = Response.FromString(WireEncoder().tick(Trade("AAPL", NOW_NS, price)))
+    told = Response.FromString(WireEncoder().ticks([Trade("AAPL", NOW_NS, price)]))
 
     assert told.trades[0].price == price
     assert math.copysign(1, told.trades[0].price) == math.copysign(1, price)
@@ -119,7 +182,7 @@ def test_no_price_is_rounded(price: float) -> None:
 def test_half_a_character_of_a_vendor_does_not_end_the_stream() -> None:
     trade = Trade("AAPL", NOW_NS, 1.0, conditions=("\ud800",), trade_id="a\udfff")
 
-    (told,) = Response.FromString(WireEncoder().tick(trade)).trades
+    (told,) = Response.FromString(WireEncoder().ticks([trade])).trades
 
     assert (list(told.conditions), told.trade_id) == (["?"], "a?")
 
@@ -132,7 +195,7 @@ def test_more_symbols_and_conditions_than_are_kept_are_told_as_well() -> None:
         for number in range(count)
     ]
 
-    told = Response.FromString(b"".join(map(encoder.tick, trades))).trades
+    told = Response.FromString(encoder.ticks(trades)).trades
 
     assert [one.symbol for one in told] == [f"S{number}" for number in range(count)]
     assert [one.conditions[0] for one in told] == [str(n) for n in range(count)]
@@ -155,7 +218,7 @@ def test_more_symbols_and_conditions_than_are_kept_are_told_as_well() -> None:
     )
 )
 def test_every_field_of_a_quote_reaches_the_wire(quote: Quote) -> None:
-    told = Response.FromString(WireEncoder().tick(quote))
+    told = Response.FromString(WireEncoder().ticks([quote]))
 
     assert told == Response(
         quotes=[
@@ -194,7 +257,7 @@ def test_every_field_of_a_bar_reaches_the_wire() -> None:
         sequence=9,
     )
 
-    told = Response.FromString(WireEncoder().tick(bar))
+    told = Response.FromString(WireEncoder().ticks([bar]))
 
     assert told == Response(
         bars=[
@@ -221,7 +284,7 @@ def test_every_field_of_a_bar_reaches_the_wire() -> None:
 def test_nothing_is_invented_where_a_bar_has_no_value() -> None:
     bar = LiveBar("^GSPC", NOW_NS, None, None, None, 2.0, derived=False)
 
-    (told,) = Response.FromString(WireEncoder().tick(bar)).bars
+    (told,) = Response.FromString(WireEncoder().ticks([bar])).bars
 
     names = {field.name for field, _ in told.ListFields()}
     assert names == {"symbol", "interval", "open_time", "close", "state"}
@@ -291,9 +354,9 @@ def test_parts_make_a_message_one_after_the_other() -> None:
     encoder = WireEncoder()
     parts = [
         encoder.event(StreamEvent(kind=StreamEventKind.HEARTBEAT, time_ns=NOW_NS)),
-        encoder.tick(Trade("AAPL", NOW_NS, 1.0)),
-        encoder.tick(Quote("AAPL", NOW_NS, bid=1.0)),
-        encoder.tick(Trade("TSLA", NOW_NS, 2.0)),
+        encoder.ticks([Trade("AAPL", NOW_NS, 1.0)]),
+        encoder.ticks([Quote("AAPL", NOW_NS, bid=1.0)]),
+        encoder.ticks([Trade("TSLA", NOW_NS, 2.0)]),
         encoder.token(bytes(range(64))),
     ]
 

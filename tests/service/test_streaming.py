@@ -71,7 +71,7 @@ class FakeLive:
 
 def message(sequence: int) -> bytes:
     """Write a message of one trade."""
-    return WireEncoder().tick(Trade("AAPL", NOW_NS, 1.5, sequence=sequence))
+    return WireEncoder().ticks([Trade("AAPL", NOW_NS, 1.5, sequence=sequence)])
 
 
 async def quiet() -> Messages:

@@ -89,6 +89,7 @@ class Channel:
         "malformed_at",
         "mended_ns",
         "newest_ns",
+        "of_trades",
         "overlaps",
         "partition",
         "pending",
@@ -110,6 +111,7 @@ class Channel:
     ) -> None:
         self.instrument = instrument
         self.kind = kind
+        self.of_trades = kind is TickKind.TRADES
         self.route = route
         self.partition = partition
         self.spelled = spelled
@@ -148,11 +150,6 @@ class Channel:
         """The same by the vendor's clock; 0 = they never came."""
         self.malformed_at = float("-inf")
         """When a message could not be read, in monotonic seconds."""
-
-    @property
-    def of_trades(self) -> bool:
-        """Return whether these are trades."""
-        return self.kind is TickKind.TRADES
 
     @property
     def symbol(self) -> str:
@@ -257,7 +254,7 @@ class Channel:
 
     def _before(self, from_ns: int) -> list[Trade]:
         found: list[Trade] = []
-        for entry in reversed(self.partition.ring):
+        for entry in self.partition.newest_first():
             if not isinstance(entry, Trade) or entry.marks & TickMark.BACKFILLED:
                 continue
             if entry.time_ns < from_ns - _OVERLAP_NS or len(found) >= _MOST_OVERLAP:

@@ -29,6 +29,7 @@ from ingestion_server.ingest.live.connection import Upstream
 from ingestion_server.ingest.live.filling import Filled, Filler
 from ingestion_server.ingest.live.labels import BarLabels
 from ingestion_server.ingest.live.limits import StreamLimits
+from ingestion_server.ingest.live.mailbox import CROWDED_ITEMS, Crowd, Mailbox
 from ingestion_server.ingest.live.publishing import Partition, Publisher
 from ingestion_server.ingest.live.sources import Newsroom, Sources
 from ingestion_server.ingest.live.subscriber import Subscriber
@@ -39,13 +40,11 @@ _log: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 0.25
 _CHECK_SECONDS: Final = 3.0
 """After so long without a tick it is asked whether anybody knows the symbol."""
-_CROWDED_ITEMS: Final = 1024
 _READING_SECONDS: Final = 0.05
 """Who has read nothing for so long is not waited for."""
 _CROWD: Final = 4
 """If one of so many readers is behind, more is not read for a moment."""
-_MOST_NAPS: Final = 50
-_NAP_SECONDS: Final = 0.004
+_MOST_WAITS: Final = 4
 _RETRY_SECONDS: Final = 5.0
 _SHARE: Final = 512
 """After so many items it is looked whether subscribers keep up."""
@@ -374,21 +373,24 @@ class Hub(Newsroom):
             # So much is not held back for the sake of what may still come.
             self._timer.cancel()
             self._flush()
-        for _ in range(_MOST_NAPS):
-            if not self._crowded():
+        for _ in range(_MOST_WAITS):
+            crowd = self._crowd()
+            if crowd is None:
                 break
-            await self._clock.sleep(_NAP_SECONDS)
+            await crowd.cleared(_READING_SECONDS)
 
-    def _crowded(self) -> bool:
-        """Return whether many of those who read are behind: then it is us, not them."""
+    def _crowd(self) -> Crowd | None:
+        """Return those who are behind if they are many: then it is us, not them."""
         now = self._clock.monotonic()
-        reading = crowded = 0
+        reading, crowded = 0, list[Mailbox]()
         for subscriber in self._subscribers:
             mailbox = subscriber.mailbox
             if mailbox.waiting or now - mailbox.read_at < _READING_SECONDS:
                 reading += 1
-                crowded += mailbox.items >= _CROWDED_ITEMS
-        return crowded * _CROWD > reading
+                if mailbox.items >= CROWDED_ITEMS:
+                    crowded.append(mailbox)
+        allowed = reading // _CROWD
+        return Crowd(crowded, allowed) if len(crowded) > allowed else None
 
     # What happens as time passes.
 

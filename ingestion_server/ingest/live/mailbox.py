@@ -8,6 +8,7 @@ and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, final
@@ -21,6 +22,8 @@ from ingestion_server.ports.live import SlowPolicy, StreamEvent, StreamEventKind
 
 _MOST_EVENTS: Final = 16_384
 """So many events may wait; nobody who has more of them could make sense of them."""
+CROWDED_ITEMS: Final = 1024
+"""Who has so many to read is behind."""
 _KEPT_SHARE: Final = 2
 """Who drops the oldest keeps the newest half, or it would drop again at once."""
 
@@ -37,6 +40,29 @@ class _Run(msgspec.Struct):
     count: int
     from_ns: int
     to_ns: int
+
+
+@final
+class Crowd:
+    """Be those who are behind, until only so many of them are."""
+
+    def __init__(self, mailboxes: Sequence[Mailbox], allowed: int) -> None:
+        self._behind = len(mailboxes) - allowed
+        self._cleared = asyncio.Event()
+        for mailbox in mailboxes:
+            mailbox.crowd = self
+
+    def caught_up(self) -> None:
+        """Hear that one of them is not behind any more."""
+        self._behind -= 1
+        if self._behind <= 0:
+            self._cleared.set()
+
+    async def cleared(self, seconds: float) -> None:
+        """Wait until enough have caught up, but no longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._cleared.wait()
 
 
 @final
@@ -60,6 +86,8 @@ class Mailbox:
         self._monotonic = monotonic
         self.read_at = monotonic()
         """When the subscriber last took something, in monotonic seconds."""
+        self.crowd: Crowd | None = None
+        """Who waits for it to be read."""
         self._batches: deque[Batch] = deque()
         self._items = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -122,6 +150,9 @@ class Mailbox:
             if self._batches:
                 batch = self._batches.popleft()
                 self._items -= len(batch.ticks) + len(batch.events)
+                if self.crowd is not None and self._items < CROWDED_ITEMS:
+                    self.crowd.caught_up()
+                    self.crowd = None
                 return batch.encoded
             self._waiter = asyncio.get_running_loop().create_future()
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, final
 
 import msgspec
@@ -20,7 +20,7 @@ from ingestion_server.ingest.live import tokens
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import StreamEncoder, StreamEvent
 
-MOST_BATCH_ITEMS: Final = 1024
+MOST_BATCH_ITEMS: Final = 512
 """In one message; clients refuse more than 4 MB."""
 FIRST_SEQUENCE: Final = 1 << 32
 """Numbers below are left for history that stands before what is live."""
@@ -34,6 +34,19 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 Entry = Tick | Placed
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """
+    Be ticks that were published at once, as bytes.
+
+    As objects they would take five times the memory, and to let go of them when they
+    are cold takes longer than all that is done with them while they are not.
+    """
+
+    position: int
+    """Of the last of them."""
+    encoded: bytes
 
 
 class Batch(NamedTuple):
@@ -58,29 +71,58 @@ class Receiver(Protocol):
 class Partition:
     """Be all ticks of one kind of one instrument, by one route."""
 
-    __slots__ = ("born", "evicted", "groups", "kind", "ring", "sequence", "symbol")
+    __slots__ = (
+        "_read",
+        "born",
+        "evicted",
+        "groups",
+        "kind",
+        "ring",
+        "sequence",
+        "symbol",
+    )
 
-    def __init__(self, symbol: str, kind: TickKind, born: int) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        kind: TickKind,
+        born: int,
+        read: Callable[[bytes], Sequence[Tick]],
+    ) -> None:
+        """``read`` says which ticks were written as bytes."""
         self.symbol = symbol
         self.kind = kind
         self.born = born
         """Up to this position nothing of it was published."""
         # No two partitions of one symbol and kind give the same number twice.
         self.sequence = FIRST_SEQUENCE + born
-        self.ring: deque[Entry] = deque()
+        self.ring: deque[Kept | Placed] = deque()
         self.evicted = born
         """Up to this position nothing is kept."""
         self.groups: list[Group] = []
+        self._read = read
 
     def since(self, position: int) -> list[Entry]:
         """Return what is kept of what came after a position."""
         found: list[Entry] = []
-        for entry in reversed(self.ring):
+        for entry in self.newest_first():
             if entry.position <= position:
                 break
             found.append(entry)
         found.reverse()
         return found
+
+    def newest_first(self) -> Iterator[Entry]:
+        """Yield what is kept."""
+        for kept in reversed(self.ring):
+            if isinstance(kept, Placed):
+                yield kept
+                continue
+            position = kept.position
+            for tick in reversed(self._read(kept.encoded)):
+                tick.position = position
+                position -= 1
+                yield tick
 
 
 @final
@@ -92,8 +134,9 @@ class Group:
         self.seconds = seconds
         self.members: dict[Receiver, None] = {}
         self.ticks: list[Tick] = []
-        self.parts: list[bytes] = []
         self.events: list[StreamEvent] = []
+        self.parts: list[bytes] = []
+        """What is to be sent, as bytes: those of the events, and then of the ticks."""
         self.timer: asyncio.TimerHandle | None = None
 
     @property
@@ -115,7 +158,8 @@ class Publisher:
         self._encoder = encoder
         self._clock = clock
         self._replay_items = replay_items
-        self._order: deque[Partition] = deque()
+        self._order: deque[tuple[Partition, int]] = deque()
+        self._kept = 0
         self._groups: dict[tuple[frozenset[Partition], float], Group] = {}
         self._due: dict[Group, None] = {}
 
@@ -127,39 +171,42 @@ class Publisher:
         """Return a new one."""
         # Whoever was told everything until now has been told nothing of it.
         self.position += 1
-        return Partition(symbol, kind, self.position)
+        return Partition(symbol, kind, self.position, self._encoder.read)
 
     def publish(self, partition: Partition, ticks: Sequence[Tick]) -> None:
         """Number ticks, and let everybody have them who subscribes to them."""
+        count = len(ticks)
+        if count > MOST_BATCH_ITEMS:
+            for start in range(0, count, MOST_BATCH_ITEMS):
+                self.publish(partition, ticks[start : start + MOST_BATCH_ITEMS])
+            return
+        for group in partition.groups:
+            if len(group.ticks) + len(group.events) + count > MOST_BATCH_ITEMS:
+                # With the position of what was published before.
+                self._send(group)
         sequence, position = partition.sequence, self.position
-        encode = self._encoder.tick
-        parts = []
         for tick in ticks:
             sequence += 1
             position += 1
             tick.sequence = sequence
             tick.position = position
-            parts.append(encode(tick))
         partition.sequence, self.position = sequence, position
-        partition.ring.extend(ticks)
-        self._order.extend([partition] * len(ticks))
-        self._evict()
+        part = self._encoder.ticks(ticks)
+        self._keep(partition, Kept(position, part), count)
         for group in partition.groups:
             group.ticks += ticks
-            group.parts += parts
+            group.parts.append(part)
             self._is_due(group)
 
     def announce(self, partition: Partition, event: StreamEvent) -> None:
         """Tell an event to everybody who subscribes to a partition."""
         for group in partition.groups:
-            if group.ticks:
+            if group.ticks or len(group.events) >= MOST_BATCH_ITEMS:
                 # Within a message, events stand before the data; and whoever goes on
                 # after these data has not been told the event.
                 self._send(group)
         self.position += 1
-        partition.ring.append(Placed(self.position, event))
-        self._order.append(partition)
-        self._evict()
+        self._keep(partition, Placed(self.position, event), 1)
         part = self._encoder.event(event)
         for group in partition.groups:
             group.events.append(event)
@@ -215,7 +262,7 @@ class Publisher:
         position: int | None = None,
     ) -> Batch:
         """Return a batch for one subscriber; without a position, without a token."""
-        parts = [*map(self._encoder.event, events), *map(self._encoder.tick, ticks)]
+        parts = [*map(self._encoder.event, events), self._encoder.ticks(ticks)]
         if position is not None:
             parts.append(self._token(position))
         return Batch(ticks, events, b"".join(parts), position or 0)
@@ -238,45 +285,25 @@ class Publisher:
         ticks, group.ticks = group.ticks, []
         events, group.events = group.events, []
         parts, group.parts = group.parts, []
-        for start in range(0, len(parts), MOST_BATCH_ITEMS):
-            batch = self._batch(ticks, events, parts, start)
-            for member in group.members:
-                member.put(batch)
-
-    def _batch(
-        self,
-        ticks: list[Tick],
-        events: list[StreamEvent],
-        parts: list[bytes],
-        start: int,
-    ) -> Batch:
-        """Return the parts from ``start`` on that one message takes."""
-        stop = start + MOST_BATCH_ITEMS
-        first, last = max(start - len(events), 0), max(stop - len(events), 0)
-        some = ticks[first:last]
-        # Whoever has the last part has everything up to now; who has not, up to the
-        # last tick, since they stand in the order in which they were numbered.
-        position = self.position
-        if stop < len(parts):
-            position = some[-1].position if some else 0
-        token = self._token(position) if position else b""
-        return Batch(
-            some,
-            events[start:stop],
-            b"".join([*parts[start:stop], token]),
-            position,
-        )
+        parts.append(self._token(self.position))
+        batch = Batch(ticks, events, b"".join(parts), self.position)
+        for member in group.members:
+            member.put(batch)
 
     def _token(self, position: int) -> bytes:
         token = tokens.Token(self.epoch, position, self._clock.now_ns())
         return self._encoder.token(tokens.written(token))
 
-    def _evict(self) -> None:
-        order = self._order
-        while len(order) > self._replay_items:
-            partition = order.popleft()
-            if partition.ring:
-                partition.evicted = partition.ring.popleft().position
+    def _keep(self, partition: Partition, kept: Kept | Placed, items: int) -> None:
+        """Keep what was published, and what is oldest no more."""
+        partition.ring.append(kept)
+        self._order.append((partition, items))
+        self._kept += items
+        while self._kept > self._replay_items:
+            oldest, items = self._order.popleft()
+            self._kept -= items
+            if oldest.ring:
+                oldest.evicted = oldest.ring.popleft().position
 
 
 _NO_DELAY_SECONDS: Final = 0.005

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ingestion_server.domain.ticks import LiveBar, Tick, TickKind, Trade
@@ -21,10 +22,18 @@ class Scribe:
 
     written: int = 0
 
-    def tick(self, tick: Tick) -> bytes:
-        """Write its symbol and number."""
-        self.written += 1
-        return f"{tick.symbol} {tick.sequence}\n".encode()
+    def ticks(self, ticks: Sequence[Tick]) -> bytes:
+        """Write a line for each, its symbol and number."""
+        self.written += len(ticks)
+        return b"".join(f"{tick.symbol} {tick.sequence}\n".encode() for tick in ticks)
+
+    def read(self, encoded: bytes) -> Sequence[Tick]:
+        """Return as much of them as was written."""
+        found: list[Tick] = []
+        for line in encoded.decode().splitlines():
+            symbol, sequence = line.split()
+            found.append(Trade(symbol, TEN, 100.0, sequence=int(sequence)))
+        return found
 
     def event(self, event: StreamEvent) -> bytes:
         """Write what happened."""
