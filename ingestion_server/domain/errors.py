@@ -114,6 +114,40 @@ class SubscriberTooSlowError(CallerError):
         return {"pending": str(self.pending)}
 
 
+class JobUnknownError(CallerError):
+    """Say that there is no such job."""
+
+    reason = "JOB_UNKNOWN"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"there is no job {job_id!r}; it may have been deleted, and "
+            "`ingestion-server jobs list` shows those that are there"
+        )
+        self.job_id = job_id
+
+    @override
+    def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
+        return {"job_id": self.job_id}
+
+
+class JobStateConflictError(CallerError):
+    """Say that a job in this state cannot do that, and what can be done."""
+
+    reason = "JOB_STATE_CONFLICT"
+
+    def __init__(self, message: str, *, job_id: str, state: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.state = state
+
+    @override
+    def facts(self) -> dict[str, str]:
+        """Return the machine-readable particulars."""
+        return {"job_id": self.job_id, "state": self.state}
+
+
 class DeadlineExceededError(CallerError):
     """Say what had been tried when the caller's time was over."""
 

@@ -144,6 +144,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "SUBSCRIBER_TOO_SLOW", "domain": "ingestion.marketdata",
          "metadata": {"pending": "16384"}}
     """
+    ERROR_REASON_JOB_UNKNOWN: _ErrorReason.ValueType  # 19
+    """NOT_FOUND: there is no job with this id; it may have been deleted.
+
+        {"reason": "JOB_UNKNOWN", "domain": "ingestion.marketdata",
+         "metadata": {"job_id": "0198f3c2a7e1"}}
+    """
+    ERROR_REASON_JOB_STATE_CONFLICT: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: a job that is in this state cannot do that; the message says
+    what can be done.
+
+        {"reason": "JOB_STATE_CONFLICT", "domain": "ingestion.marketdata",
+         "metadata": {"job_id": "0198f3c2a7e1", "state": "cancelled"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the values of google.rpc.ErrorInfo.reason, which stand there
@@ -272,5 +285,18 @@ caller read slower than data came. It may come back with its resume token.
 
     {"reason": "SUBSCRIBER_TOO_SLOW", "domain": "ingestion.marketdata",
      "metadata": {"pending": "16384"}}
+"""
+ERROR_REASON_JOB_UNKNOWN: ErrorReason.ValueType  # 19
+"""NOT_FOUND: there is no job with this id; it may have been deleted.
+
+    {"reason": "JOB_UNKNOWN", "domain": "ingestion.marketdata",
+     "metadata": {"job_id": "0198f3c2a7e1"}}
+"""
+ERROR_REASON_JOB_STATE_CONFLICT: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: a job that is in this state cannot do that; the message says
+what can be done.
+
+    {"reason": "JOB_STATE_CONFLICT", "domain": "ingestion.marketdata",
+     "metadata": {"job_id": "0198f3c2a7e1", "state": "cancelled"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
