@@ -147,28 +147,43 @@ class Quoting(Protocol):
 
 
 class TradePage(msgspec.Struct, frozen=True):
-    """Hold some of the trades of a stretch of time, ascending by time."""
+    """Hold a part of a vendor's list of trades, and what the vendor says of it."""
 
     trades: Sequence[Trade]
-    """With the vendor's symbol."""
-    whole: bool
-    """Whether the vendor says that these are all of the request's stretch."""
+    """As the vendor lists them, with its symbol."""
+    first: int
+    """Which place of the list the vendor says these begin at; the list's first is 0."""
+    count: int
+    """How many the vendor says these are."""
+    total: int
+    """How many the vendor says the list has by now."""
 
 
 class TradeHistory(Protocol):
-    """Be the part of a vendor that tells the trades of the past."""
+    """Be the part of a vendor that tells the trades of the past, in lists by time."""
+
+    @property
+    def page_trades(self) -> int:
+        """Return how many trades one request may be about, two at least."""
+        ...
 
     def trade_requests(
         self, instrument: Instrument, start_ns: int, end_ns: int
     ) -> Sequence[HttpRequest]:
-        """Return the unsigned requests about ``[start, end)``; they may tell more."""
+        """
+        Return the unsigned requests for the lists that may hold ``[start, end)``.
+
+        Each is about as much of its list as one may be about, from the beginning on.
+        """
         ...
 
-    def read_trades(
-        self, response: HttpResponse, request: HttpRequest
-    ) -> tuple[TradePage, HttpRequest | None]:
+    def part_request(self, request: HttpRequest, first: int, count: int) -> HttpRequest:
+        """Return the request about so many trades of the same list, from a place on."""
+        ...
+
+    def read_trades(self, response: HttpResponse, request: HttpRequest) -> TradePage:
         """
-        Read one page, and return the request for the rest of it, if there is one.
+        Read one part of a list; whether it is what was asked for is not judged.
 
         Raises ``ProviderError``.
         """

@@ -253,6 +253,22 @@ async def test_trades_are_paged_and_add_up_to_the_day(caller, time_at):
     assert page["c"][-1] == ["1", "24", "12"]
 
 
+async def test_any_part_of_the_day_can_be_asked_for(caller):
+    """As it is in the whole; beyond the end there is nothing but the total."""
+    ask = asking(caller)
+    day = {"symbol": "KO", "date": "2025-01-03"}
+    page = await ask("/stock/tick", skip="0", limit="25000", **day)
+
+    some = await ask("/stock/tick", skip="700", limit="3", **day)
+    none = await ask("/stock/tick", skip=str(page["total"]), limit="3", **day)
+
+    assert (some["skip"], some["count"], some["total"]) == (700, 3, page["total"])
+    for column in "tpvxc":
+        assert some[column] == page[column][700:703]
+        assert none[column] == []
+    assert (none["count"], none["total"]) == (0, page["total"])
+
+
 @pytest.mark.parametrize(
     ("omitted", "left"),
     [({"count": 5}, -5), ({"fraction": 0.25}, 0.75), ({"fraction": 1.0}, 0.0)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, final
@@ -28,6 +28,7 @@ from ingestion_server.ingest.calling import Allowance
 from ingestion_server.ingest.candidates import Vendor, trades_kind_of
 from ingestion_server.ingest.live.checks import TickChecks
 from ingestion_server.ingest.live.gaps import Verdict, missing_trades
+from ingestion_server.ingest.live.seeking import Search
 from ingestion_server.ingest.live.slots import Slots
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpRequest, HttpResponse
@@ -44,8 +45,8 @@ _TOO_LATE: Final = f"no time was left after {_MOST_SECONDS:.0f} s"
 _REFUSED_SECONDS: Final = 86_400.0
 _CHECKS: Final = TickChecks()
 _MOST_QUOTA_WAIT_SECONDS: Final = 10.0
-_MOST_PAGES: Final = 20
-_MOST_TRADES: Final = 200_000
+_MOST_CALLS: Final = 20
+"""Of one try: so many find the gap in a list of millions and read all of it."""
 _AT_ONCE: Final = 4
 _MOST_WAITING: Final = 1_000
 _BACKFILLED: Final = int(TickMark.BACKFILLED)
@@ -153,7 +154,7 @@ class Filler:
         start_ns = min(gap.from_ns, *map(_time_ns, gap.before))
         end_ns = max(gap.to_ns, max(map(_time_ns, gap.after)) + 1)
         reader = _Reader(vendor, history, self._clock, deadline)
-        fetched, whole = await reader.trades(gap.instrument, start_ns, end_ns)
+        fetched = await reader.trades(gap.instrument, Span(start_ns, end_ns))
         now_ns = self._clock.now_ns()
         return missing_trades(
             gap.before,
@@ -162,7 +163,6 @@ class Filler:
             [trade for trade in fetched if not _CHECKS.trade(trade, now_ns)],
             gap.from_ns,
             gap.to_ns,
-            whole=whole,
         )
 
     def _signed(
@@ -177,25 +177,26 @@ class Filler:
         return tuple(trades)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reader:
-    """Read all pages of a stretch of one vendor's history."""
+    """Read a stretch of one vendor's history, for one try."""
 
     vendor: Vendor
     history: TradeHistory
     clock: Clock
     deadline: float
+    calls: int = 0
 
-    async def trades(
-        self, instrument: Instrument, start_ns: int, end_ns: int
-    ) -> tuple[list[Trade], bool]:
-        """Return the trades, and whether the vendor says that these are all."""
+    async def trades(self, instrument: Instrument, span: Span) -> list[Trade]:
+        """Return all that the vendor says took place."""
         name = self.vendor.provider.name
-        waiting = list(self.history.trade_requests(instrument, start_ns, end_ns))
-        if not waiting:
+        requests = self.history.trade_requests(instrument, span.start_ns, span.end_ns)
+        if not requests:
             raise CapabilityMissingError(
                 f"{name} tells no past trades of {instrument.symbol}", provider=name
             )
+        if len(requests) > _MOST_CALLS:
+            raise self._too_many()
         allowance = Allowance(
             self.deadline,
             _MOST_QUOTA_WAIT_SECONDS,
@@ -205,28 +206,33 @@ class _Reader:
             most_cost_usd=Decimal(0),
         )
         found: list[Trade] = []
-        pages = 0
-        whole = True
-        while waiting:
-            request = waiting.pop(0)
-            pages += 1
-            if pages > _MOST_PAGES or len(found) > _MOST_TRADES:
-                raise CapabilityMissingError(
-                    f"the gap holds more than {_MOST_TRADES} trades or "
-                    f"{_MOST_PAGES} pages of them",
-                    provider=name,
-                )
-            page, more = await self._page(request, allowance)
-            found.extend(_within(page.trades, request.span))
-            if more is None:
-                whole = whole and page.whole
-            else:
-                waiting.insert(0, more)
-        return found, whole
+        for request in requests:
+            listed = await self._found(request, span, allowance)
+            found += [t for t in listed if span.start_ns <= t.time_ns < span.end_ns]
+        return found
 
-    async def _page(
-        self, request: HttpRequest, allowance: Allowance
-    ) -> tuple[TradePage, HttpRequest | None]:
+    async def _found(
+        self, request: HttpRequest, span: Span, allowance: Allowance
+    ) -> Sequence[Trade]:
+        search = Search(
+            span,
+            provider=self.vendor.provider.name,
+            page_trades=self.history.page_trades,
+        )
+        parts = search.parts()
+        try:
+            part = next(parts)
+            while True:
+                wanted = self.history.part_request(request, part.first, part.count)
+                part = parts.send(await self._page(wanted, allowance))
+        except StopIteration as done:
+            trades: Sequence[Trade] = done.value
+            return trades
+
+    async def _page(self, request: HttpRequest, allowance: Allowance) -> TradePage:
+        if self.calls >= _MOST_CALLS:
+            raise self._too_many()
+        self.calls += 1
         refusals = self.vendor.refusals
         if request.feature in refusals.at(self.clock.monotonic()):
             raise EntitlementMissingError(
@@ -235,7 +241,7 @@ class _Reader:
                 feature=request.feature,
             )
 
-        def read(response: HttpResponse) -> tuple[TradePage, HttpRequest | None]:
+        def read(response: HttpResponse) -> TradePage:
             return self.history.read_trades(response, request)
 
         try:
@@ -244,12 +250,11 @@ class _Reader:
             refusals.until[error.feature] = self.clock.monotonic() + _REFUSED_SECONDS
             raise
 
-
-def _within(trades: Sequence[Trade], span: Span | None) -> Iterable[Trade]:
-    """Return what a request is for, so that two that overlap tell nothing twice."""
-    if span is None:
-        return trades
-    return [t for t in trades if span.start_ns <= t.time_ns < span.end_ns]
+    def _too_many(self) -> CapabilityMissingError:
+        return CapabilityMissingError(
+            f"the gap takes more than {_MOST_CALLS} calls",
+            provider=self.vendor.provider.name,
+        )
 
 
 def _words(error: IngestionError) -> str:

@@ -18,7 +18,6 @@ from ingestion_server.domain.ticks import Trade
 
 _Key = tuple[int, float, float | None]
 
-_NOT_WHOLE: Final = "the vendor does not say that its history is whole there"
 _NOTHING_BEFORE: Final = "no trade is known from before the gap to hold it against"
 _NOTHING_AFTER: Final = "no trade is known from after the gap to hold it against"
 
@@ -39,8 +38,6 @@ def missing_trades(
     fetched: Sequence[Trade],
     from_ns: int,
     to_ns: int,
-    *,
-    whole: bool = True,
 ) -> Verdict:
     """
     Return the trades of ``[from_ns, to_ns)`` that the stream did not bring.
@@ -50,10 +47,8 @@ def missing_trades(
     lie within. So that no edge is lost, ``from_ns`` is the time of the last trade
     before, and ``to_ns`` is later than that of the first one after, since others of
     the same instant may be missing; the stream has brought all it will of that
-    instant. ``whole`` is the vendor's own word that ``fetched`` is all there is.
+    instant. ``fetched`` is all there is by the vendor's own word.
     """
-    if not whole:
-        return Verdict(verified=False, reason=_NOT_WHOLE)
     if not before:
         return Verdict(verified=False, reason=_NOTHING_BEFORE)
     if not after:

@@ -1,6 +1,7 @@
 """
 The trades of a day, from ``/stock/tick``, at most 25,000 at once [D].
 
+Their order is not documented; in the examples they ascend by time [D].
 Whether its days are those of UTC or of the exchange is not documented; where the two
 differ both are asked for.
 """
@@ -30,8 +31,6 @@ from ingestion_server.providers.finnhub.payloads import (
 from ingestion_server.providers.finnhub.symbols import feature, spelling
 
 PAGE_ROWS: Final = 25_000
-MOST_ROWS: Final = 100 * PAGE_ROWS
-"""No listing trades so often in a day; more would be a vendor that counts wrongly."""
 _MILLISECOND_NS: Final = 1_000_000
 _FARTHEST_MILLISECONDS: Final = FARTHEST_SECONDS * 1000
 
@@ -52,6 +51,11 @@ _decoder: Final = msgspec.json.Decoder(_Ticks)
 @final
 class FinnhubTrades:
     """Tell the trades of the past, with a premium plan."""
+
+    @property
+    def page_trades(self) -> int:
+        """Return how many trades one request may be about."""
+        return PAGE_ROWS
 
     def trade_requests(
         self, instrument: Instrument, start_ns: int, end_ns: int
@@ -76,32 +80,23 @@ class FinnhubTrades:
             for date in _dates(instrument, start_ns, end_ns)
         ]
 
-    def read_trades(
-        self, response: HttpResponse, request: HttpRequest
-    ) -> tuple[TradePage, HttpRequest | None]:
-        """
-        Read one page, and return the request for the rest of the day, if any.
+    def part_request(self, request: HttpRequest, first: int, count: int) -> HttpRequest:
+        """Return the request about other trades of the same day."""
+        part = {"limit": str(count), "skip": str(first)}
+        params = tuple((name, part.get(name, value)) for name, value in request.params)
+        return msgspec.structs.replace(request, params=params)
 
-        The last page says whether the vendor counts as many trades as it gave.
+    def read_trades(self, response: HttpResponse, request: HttpRequest) -> TradePage:
+        """
+        Read some trades of a day, in the vendor's order.
 
         Raises:
             MalformedPayloadError: It holds no trades.
 
         """
-        params = dict(request.params)
         ticks = decoded(_decoder, response.body, "trades")
-        trades = _trades(ticks, params["symbol"])
-        skipped = int(params["skip"])
-        seen = skipped + len(trades)
-        counted = ticks.count == len(trades) and ticks.skip == skipped
-        if counted and len(trades) == PAGE_ROWS and seen < ticks.total <= MOST_ROWS:
-            rest = tuple(
-                (name, str(seen) if name == "skip" else value)
-                for name, value in request.params
-            )
-            more = msgspec.structs.replace(request, params=rest)
-            return TradePage(trades, whole=False), more
-        return TradePage(trades, whole=counted and seen == ticks.total), None
+        trades = _trades(ticks, dict(request.params)["symbol"])
+        return TradePage(trades, ticks.skip, ticks.count, ticks.total)
 
 
 def _dates(instrument: Instrument, start_ns: int, end_ns: int) -> list[str]:
@@ -127,11 +122,9 @@ def _trades(ticks: _Ticks, symbol: str) -> list[Trade]:
         raise malformed("a trade that was at no time")
     sizes = ticks.v if ticks.v is not None else [None] * length
     conditions = ticks.c if ticks.c is not None else [None] * length
-    trades = [
+    return [
         Trade(symbol, time * _MILLISECOND_NS, price, size, tuple(codes or ()))
         for time, price, size, codes in zip(
             ticks.t, ticks.p, sizes, conditions, strict=True
         )
     ]
-    trades.sort(key=lambda trade: trade.time_ns)
-    return trades

@@ -37,12 +37,13 @@ LOST = [trade(1.0), trade(2.0, 99.0)]
 class Tape:
     """Be the history of a vendor, as it will be told by the next calls."""
 
-    told: list[list[Sequence[Trade]]]
-    """The pages of each chain; the last chain is told again and again."""
-    requests: int = 1
-    whole: bool = True
-    clipped: bool = False
-    """Whether requests say what they are for."""
+    told: list[Sequence[Trade]]
+    """The list as each try finds it; the last is told again and again."""
+    lists: int = 1
+    """How many lists may hold a stretch; all but the first are empty."""
+    page_trades: int = 100
+    miscounted: int = 0
+    """By how many the vendor counts too many."""
     asked: list[Span] = field(default_factory=list)
     read: Callable[[], None] = lambda: None
     """What happens while it is read."""
@@ -50,36 +51,31 @@ class Tape:
     def trade_requests(
         self, instrument: Instrument, start_ns: int, end_ns: int
     ) -> Sequence[HttpRequest]:
-        """Cover the stretch in so many requests."""
+        """Begin a try."""
         del instrument
-        span = Span(start_ns, end_ns)
-        self.asked.append(span)
-        return [self.request(0, span)] * self.requests
+        if self.asked and len(self.told) > 1:
+            self.told.pop(0)
+        self.asked.append(Span(start_ns, end_ns))
+        return [
+            HttpRequest(ACME, f"https://{ACME}.example/{number}", feature="TICKS")
+            for number in range(self.lists)
+        ]
 
-    def request(self, page: int, span: Span | None) -> HttpRequest:
-        """Ask for a page."""
-        return HttpRequest(
-            ACME,
-            f"https://{ACME}.example/{page}",
-            feature="TICKS",
-            span=span if self.clipped else None,
-        )
+    def part_request(self, request: HttpRequest, first: int, count: int) -> HttpRequest:
+        """Name the part in the parameters."""
+        params = (("first", str(first)), ("count", str(count)))
+        return msgspec.structs.replace(request, params=params)
 
-    def read_trades(
-        self, response: HttpResponse, request: HttpRequest
-    ) -> tuple[TradePage, HttpRequest | None]:
-        """Tell the next page."""
+    def read_trades(self, response: HttpResponse, request: HttpRequest) -> TradePage:
+        """Tell a part."""
         del response
         self.read()
-        number = int(request.url.rpartition("/")[2])
-        chain = self.told[0]
-        copies = [msgspec.structs.replace(each) for each in chain[number]]
-        if number + 1 < len(chain):
-            more = self.request(number + 1, request.span)
-            return TradePage(copies, whole=False), more
-        if len(self.told) > 1:
-            self.told.pop(0)
-        return TradePage(copies, whole=self.whole), None
+        listed = [] if request.url.rpartition("/")[2] != "0" else self.told[0]
+        part = dict(request.params)
+        first, count = int(part["first"]), int(part["count"])
+        copies = [msgspec.structs.replace(t) for t in listed[first : first + count]]
+        total = len(listed) + self.miscounted
+        return TradePage(copies, first, len(copies), total)
 
 
 async def filled(
@@ -93,7 +89,7 @@ async def filled(
 
 
 async def test_what_was_lost_is_asked_for_once_and_comes_back_signed() -> None:
-    tape = Tape([[[*BEFORE, *LOST, *AFTER]]])
+    tape = Tape([[*BEFORE, *LOST, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
         now_ns = market.clock.now_ns()
@@ -109,13 +105,13 @@ async def test_what_was_lost_is_asked_for_once_and_comes_back_signed() -> None:
 
 
 async def test_a_gap_in_which_nothing_took_place_is_filled_with_nothing() -> None:
-    tape = Tape([[[*BEFORE, *AFTER]]])
+    tape = Tape([[*BEFORE, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         assert await filled(market) == Filled(())
 
 
 async def test_all_pages_are_read() -> None:
-    tape = Tape([[BEFORE, LOST, AFTER]])
+    tape = Tape([[*BEFORE, *LOST, *AFTER]], page_trades=3)
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
 
@@ -125,7 +121,7 @@ async def test_all_pages_are_read() -> None:
 
 
 async def test_a_history_that_lags_is_asked_again_a_little_later() -> None:
-    tape = Tape([[[*BEFORE]], [[*BEFORE, LOST[0]]], [[*BEFORE, *LOST, *AFTER]]])
+    tape = Tape([BEFORE, [*BEFORE, LOST[0]], [*BEFORE, *LOST, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
 
@@ -136,7 +132,7 @@ async def test_a_history_that_lags_is_asked_again_a_little_later() -> None:
 
 
 async def test_a_history_that_goes_on_lagging_fills_nothing() -> None:
-    tape = Tape([[[*BEFORE, *LOST]]])
+    tape = Tape([[*BEFORE, *LOST]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
 
@@ -145,19 +141,20 @@ async def test_a_history_that_goes_on_lagging_fills_nothing() -> None:
     assert len(market.wire.asked) == 3
 
 
-async def test_a_page_that_is_not_whole_fills_nothing() -> None:
-    tape = Tape([[[*BEFORE, *LOST, *AFTER]]], whole=False)
+async def test_a_list_that_is_not_as_long_as_the_vendor_says_fills_nothing() -> None:
+    tape = Tape([[*BEFORE, *LOST, *AFTER]], miscounted=1)
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
 
     assert isinstance(found, NotFilled)
-    assert "whole" in found.reason
+    assert "counts 7 and sent 6" in found.reason
+    assert len(market.wire.asked) == 3
 
 
 async def test_what_the_stream_brings_meanwhile_is_not_told_twice() -> None:
     after = list(AFTER)
     late = trade(2.0, 99.0)
-    tape = Tape([[[*BEFORE, *LOST, *AFTER]]])
+    tape = Tape([[*BEFORE, *LOST, *AFTER]])
     tape.read = lambda: after.extend([late, trade(50.0)])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market, after=after)
@@ -167,42 +164,74 @@ async def test_what_the_stream_brings_meanwhile_is_not_told_twice() -> None:
 
 
 async def test_a_trade_that_cannot_be_is_not_filled_in() -> None:
-    tape = Tape([[[*BEFORE, trade(1.0, -1.0), *AFTER]]])
+    tape = Tape([[*BEFORE, trade(1.0, -1.0), *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         assert await filled(market) == Filled(())
 
 
-async def test_requests_that_tell_more_than_they_are_for_tell_nothing_twice() -> None:
-    far = [trade(-100.0), trade(100.0)]
-    tape = Tape([[[*BEFORE, *LOST, *AFTER, *far]], [far]], requests=2, clipped=True)
+async def test_all_lists_that_may_hold_the_gap_are_read_and_only_the_gap_is_told() -> (
+    None
+):
+    tape = Tape([[trade(-100.0), *BEFORE, *LOST, *AFTER, trade(100.0)]], lists=2)
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
 
     assert isinstance(found, Filled)
     assert len(found.trades) == 2
+    assert market.wire.asked == [TICKS] * 2
+
+
+async def test_a_gap_at_the_end_of_a_long_list_takes_two_calls() -> None:
+    earlier = [trade(-20_000.0 + second) for second in range(19_000)]
+    tape = Tape([[*earlier, *BEFORE, *LOST, *AFTER]])
+    async with Market(Shop(ACME, trade_history=tape)) as market:
+        found = await filled(market)
+
+    assert isinstance(found, Filled)
+    assert len(found.trades) == 2
+    assert market.wire.asked == [TICKS] * 2
 
 
 async def test_without_trades_on_both_sides_nobody_is_asked() -> None:
-    async with Market(Shop(ACME, trade_history=Tape([[[]]]))) as market:
+    async with Market(Shop(ACME, trade_history=Tape([[]]))) as market:
         found = await filled(market, after=[])
 
     assert isinstance(found, NotFilled)
     assert not market.wire.asked
 
 
-async def test_more_pages_than_any_gap_is_worth_are_not_read() -> None:
-    tape = Tape([[BEFORE] * 100])
+async def test_a_gap_with_more_trades_than_it_is_worth_is_given_up_at_once() -> None:
+    earlier = [trade(-20_000.0 + second) for second in range(10_000)]
+    lost = [trade(1.0)] * 900
+    tape = Tape([[*earlier, *BEFORE, *lost, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         found = await filled(market)
 
-    assert isinstance(found, NotFilled)
-    assert "20 pages" in found.reason
+    assert found == NotFilled("CAPABILITY_MISSING: the gap holds more than 800 trades")
+    assert len(market.wire.asked) == 3
+
+
+async def test_more_lists_than_calls_are_not_begun() -> None:
+    tape = Tape([[*BEFORE, *LOST, *AFTER]], lists=21)
+    async with Market(Shop(ACME, trade_history=tape)) as market:
+        found = await filled(market)
+
+    assert found == NotFilled("CAPABILITY_MISSING: the gap takes more than 20 calls")
+    assert not market.wire.asked
+
+
+async def test_a_try_makes_no_more_than_twenty_calls() -> None:
+    tape = Tape([[*BEFORE, *LOST, *AFTER]], lists=20, page_trades=3)
+    async with Market(Shop(ACME, trade_history=tape)) as market:
+        found = await filled(market)
+
+    assert found == NotFilled("CAPABILITY_MISSING: the gap takes more than 20 calls")
     assert len(market.wire.asked) == 20
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailableError, MalformedPayloadError])
 async def test_a_failure_that_may_pass_is_tried_again(error) -> None:
-    tape = Tape([[[*BEFORE, *LOST, *AFTER]]])
+    tape = Tape([[*BEFORE, *LOST, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         market.wire.failures[TICKS] = [error("fell over", provider=ACME)] * 4
         found = await filled(market)
@@ -211,7 +240,7 @@ async def test_a_failure_that_may_pass_is_tried_again(error) -> None:
 
 
 async def test_a_symbol_that_the_vendor_does_not_know_is_asked_for_once() -> None:
-    tape = Tape([[[]]])
+    tape = Tape([[]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         market.wire.failures[TICKS] = [SymbolUnknownError("who?", provider=ACME)]
         found = await filled(market)
@@ -222,7 +251,7 @@ async def test_a_symbol_that_the_vendor_does_not_know_is_asked_for_once() -> Non
 
 async def test_what_the_plan_refuses_is_not_asked_for_again_for_a_day() -> None:
     refusal = EntitlementMissingError("premium", provider=ACME, feature="TICKS")
-    tape = Tape([[[*BEFORE, *AFTER]]])
+    tape = Tape([[*BEFORE, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         market.wire.failures[TICKS] = [refusal]
         first, second = await filled(market), await filled(market)
@@ -237,7 +266,7 @@ async def test_what_the_plan_refuses_is_not_asked_for_again_for_a_day() -> None:
 
 
 async def test_a_gap_is_not_worth_money_that_nobody_allowed() -> None:
-    shop = Shop(ACME, cents=1, trade_history=Tape([[[*BEFORE, *AFTER]]]))
+    shop = Shop(ACME, cents=1, trade_history=Tape([[*BEFORE, *AFTER]]))
     async with Market(shop) as market:
         found = await filled(market)
 
@@ -259,7 +288,7 @@ async def test_a_vendor_without_history_or_that_is_gone_fills_nothing() -> None:
 
 
 async def test_a_vendor_that_has_no_trades_of_such_an_instrument_says_so() -> None:
-    async with Market(Shop(ACME, trade_history=Tape([], requests=0))) as market:
+    async with Market(Shop(ACME, trade_history=Tape([], lists=0))) as market:
         found = await filled(market)
 
     assert isinstance(found, NotFilled)
@@ -267,7 +296,7 @@ async def test_a_vendor_that_has_no_trades_of_such_an_instrument_says_so() -> No
 
 
 async def test_only_four_gaps_are_filled_at_once_and_a_thousand_wait() -> None:
-    tape = Tape([[[*BEFORE, *LOST, *AFTER]]])
+    tape = Tape([[*BEFORE, *LOST, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         held = market.wire.held[TICKS] = asyncio.Event()
         filler = Filler(market.vendors, market.clock)
@@ -292,7 +321,7 @@ async def test_only_four_gaps_are_filled_at_once_and_a_thousand_wait() -> None:
 
 
 async def test_a_fill_that_is_cancelled_leaves_its_place_to_others() -> None:
-    tape = Tape([[[*BEFORE, *LOST, *AFTER]]])
+    tape = Tape([[*BEFORE, *LOST, *AFTER]])
     async with Market(Shop(ACME, trade_history=tape)) as market:
         market.wire.held[TICKS] = asyncio.Event()
         filler = Filler(market.vendors, market.clock)

@@ -28,13 +28,11 @@ def judged(
     before: list[Trade],
     after: list[Trade],
     fetched: list[Trade],
-    *,
-    whole: bool = True,
 ) -> Verdict:
     """Judge the gap between the last trade before and the first after."""
     from_ns = max((each.time_ns for each in before), default=TEN)
     to_ns = min((each.time_ns for each in after), default=from_ns) + 1
-    return missing_trades(before, after, fetched, from_ns, to_ns, whole=whole)
+    return missing_trades(before, after, fetched, from_ns, to_ns)
 
 
 def test_what_the_stream_did_not_bring_is_missing() -> None:
@@ -78,15 +76,6 @@ def test_a_size_that_is_not_told_is_not_zero() -> None:
     before, after = [trade(0.0, size=None)], [trade(3.0)]
 
     assert not judged(before, after, [trade(0.0, size=0.0), *after]).verified
-
-
-def test_without_the_vendors_word_nothing_is_verified() -> None:
-    before, after = [trade(0.0)], [trade(3.0)]
-
-    verdict = judged(before, after, [*before, *after], whole=False)
-
-    assert not verdict.verified
-    assert "whole" in verdict.reason
 
 
 def test_a_side_of_which_nothing_is_known_verifies_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The trades of past days, page by page, until the vendor's own count is reached."""
+"""The trades of past days, of which any part can be asked for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from ingestion_server.domain.errors import MalformedPayloadError
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.ports.http import HttpRequest
 from ingestion_server.ports.stream import TradePage
-from ingestion_server.providers.finnhub.trades import (
-    MOST_ROWS,
-    PAGE_ROWS,
-    FinnhubTrades,
-)
+from ingestion_server.providers.finnhub.trades import FinnhubTrades
 from tests.providers.finnhub.answers import AAPL, BITCOIN, EURUSD, LONDON, answer, ns
 
 OPEN = ns("2024-01-03T14:30")
@@ -45,11 +41,9 @@ def ticks(rows: int, *, total: int, skip: int = 0) -> dict[str, object]:
     }
 
 
-def read(
-    body: object, request: HttpRequest | None = None
-) -> tuple[TradePage, HttpRequest | None]:
+def read(body: object) -> TradePage:
     """Read one page."""
-    return FinnhubTrades().read_trades(answer(body), request or asked()[0])
+    return FinnhubTrades().read_trades(answer(body), asked()[0])
 
 
 def test_a_stretch_within_a_day_is_one_request() -> None:
@@ -81,78 +75,56 @@ def test_elsewhere_they_are_of_another_plan() -> None:
 
 
 def test_a_page_holds_time_price_size_and_conditions() -> None:
-    page, more = read(ticks(2, total=2))
+    page = read(ticks(2, total=2))
 
     first = page.trades[0]
     assert (first.symbol, first.time_ns, first.price) == ("AAPL", OPEN, 100.0)
     assert (first.size, first.conditions) == (1.0, ("1", "12"))
-    assert page.whole
-    assert more is None
+    assert (page.first, page.count, page.total) == (0, 2, 2)
 
 
 def test_equal_trades_of_one_millisecond_are_all_kept() -> None:
     body = {**ticks(3, total=3), "t": [OPEN_MS] * 3}
 
-    page, _ = read(body)
+    page = read(body)
 
     assert len(page.trades) == 3
 
 
-def test_trades_out_of_order_come_by_their_time() -> None:
+def test_trades_come_in_the_order_of_the_vendor() -> None:
     body = {**ticks(2, total=2), "t": [OPEN_MS + 5, OPEN_MS], "p": [2.0, 1.0]}
 
-    page, _ = read(body)
+    page = read(body)
 
-    assert [trade.price for trade in page.trades] == [1.0, 2.0]
-
-
-def test_the_rest_is_asked_for_until_the_vendors_count_is_reached() -> None:
-    total = PAGE_ROWS + 2
-
-    first, more = read(ticks(PAGE_ROWS, total=total))
-    assert more is not None
-    last, end = read(ticks(2, total=total, skip=PAGE_ROWS), more)
-
-    assert dict(more.params)["skip"] == str(PAGE_ROWS)
-    assert not first.whole
-    assert last.whole
-    assert end is None
+    assert [trade.price for trade in page.trades] == [2.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"total": 3},
-        {"total": 1},
-        {"count": 1},
-        {"skip": 7},
-        {"total": MOST_ROWS + 1},
-    ],
-)
-def test_a_count_that_does_not_add_up_is_no_whole_day(wrong: dict[str, int]) -> None:
-    page, more = read({**ticks(2, total=2), **wrong})
+def test_any_part_of_a_day_can_be_asked_for() -> None:
+    (day,) = asked()
 
-    assert not page.whole
-    assert more is None
+    part = FinnhubTrades().part_request(day, 600_000, 1)
+
+    assert part.full_url == (
+        "https://finnhub.io/api/v1/stock/tick"
+        "?symbol=AAPL&date=2024-01-03&limit=1&skip=600000"
+    )
+    assert (part.span, part.feature) == (day.span, day.feature)
+    assert FinnhubTrades().part_request(part, 0, FinnhubTrades().page_trades) == day
+
+
+def test_the_vendors_own_numbers_are_passed_on_as_they_are() -> None:
+    page = read({**ticks(2, total=9, skip=5), "count": 3})
+
+    assert (page.first, page.count, page.total) == (5, 3, 9)
     assert len(page.trades) == 2
 
 
-def test_a_count_that_is_never_reached_does_not_keep_us_asking_for_ever() -> None:
-    page, more = read(ticks(PAGE_ROWS, total=10**12))
-
-    assert more is None
-    assert not page.whole
-
-
-def test_a_day_without_trades_is_whole() -> None:
-    page, more = read(ticks(0, total=0))
-
-    assert page.whole
-    assert (page.trades, more) == ([], None)
+def test_a_day_without_trades_is_empty() -> None:
+    assert read(ticks(0, total=0)) == TradePage([], 0, 0, 0)
 
 
 def test_conditions_and_sizes_may_be_absent() -> None:
-    page, _ = read({**ticks(1, total=1), "c": None, "v": None})
+    page = read({**ticks(1, total=1), "c": None, "v": None})
 
     assert page.trades[0].size is None
     assert page.trades[0].conditions == ()
