@@ -18,7 +18,7 @@ class StreamSettings(Section):
     queue_items: Count = 4096
     """How many items a subscriber may leave unread until it has fallen behind."""
     replay_items: Count = 100_000
-    """How many of the latest items are kept for those who resume; 300 bytes each."""
+    """How many of the latest items are kept for those who resume; 100 bytes each."""
     most_symbols: Count = 10_000
     """How many symbols may be subscribed at once, all subscribers together."""
     linger_seconds: Lasting = 5.0

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from marketdata.ingestion.v1 import bar_pb2, stream_pb2
 
 from ingestion_server.app.mode import Mode
@@ -57,6 +58,12 @@ def of(listener: Listener, open_time: datetime) -> list[stream_pb2.LiveBar]:
         for told in listener.bars
         if told.bar.open_time.ToDatetime(UTC) == open_time
     ]
+
+
+def start_of(gap: stream_pb2.StreamEvent) -> datetime:
+    """Return when a gap begins."""
+    start: Timestamp = getattr(gap, "from")
+    return start.ToDatetime(UTC)
 
 
 def states(bars: Sequence[stream_pb2.LiveBar]) -> list[int]:
@@ -329,6 +336,69 @@ async def test_a_bar_during_which_the_connection_was_lost_is_not_final_by_us(
 
         for bar in of(listener, whole):
             assert bar.state == PARTIAL or not bar.derived
+
+
+LOSSES = {
+    "STREAM__FIRST_PAUSE_SECONDS": "0.05",
+    "STREAM__LONGEST_PAUSE_SECONDS": "0.2",
+    "STREAM__FAILOVER_SECONDS": "600",
+}
+"""Settings with which a lost connection is soon back."""
+
+
+async def lose_trades(home: House, listener: Listener, whole: datetime) -> None:
+    """Lose the connection while a bar forms, and let that be over long ago."""
+    await listener.until(lambda: listener.bars)
+    await advance(home, listener, 20)
+    await listener.until(lambda: of(listener, whole))
+    await home.fault("finnhub", "disconnect")
+    await listener.until_told("STALE")
+    count = len(listener.bars)
+    await listener.until(lambda: len(listener.bars) > count)
+    # So far at once that the vendor's last word can be expected.
+    home.clock.advance(1000)
+
+
+async def test_a_bar_over_a_gap_is_told_anew_as_the_vendor_has_it(
+    build: Build,
+) -> None:
+    whole = OPEN + timedelta(seconds=10)
+    async with (
+        build(start=OPEN, settings=LOSSES) as home,
+        listening(home, "AAPL", **BARS) as listener,
+    ):
+        # What was lost cannot be filled in, since that would not be believed.
+        await home.fault("finnhub", "omit_rows")
+        await lose_trades(home, listener, whole)
+        await listener.until(lambda: FINAL in states(of(listener, whole)))
+
+        told = of(listener, whole)
+        assert {bar.state for bar in told if bar.derived} == {PARTIAL}
+        assert not told[-1].derived
+        assert misnumbered(listener) == []
+
+
+async def test_a_bar_over_a_gap_that_no_vendor_has_is_declared_by_a_gap(
+    build: Build,
+) -> None:
+    whole = OPEN + timedelta(seconds=10)
+    async with (
+        build(start=OPEN, settings=LOSSES) as home,
+        listening(home, "AAPL", **BARS) as listener,
+    ):
+        await listener.until(lambda: listener.bars)
+        await home.fault("finnhub", "premium")
+        await lose_trades(home, listener, whole)
+        await listener.until(
+            lambda: whole in {start_of(gap) for gap in listener.named("GAP", "AAPL")}
+        )
+
+        assert set(states(of(listener, whole))) == {PARTIAL}
+        for gap in listener.named("GAP"):
+            assert gap.tick_kind == stream_pb2.TICK_KIND_BARS
+            assert gap.to.ToDatetime(UTC) - start_of(gap) == MINUTE
+            assert gap.cause
+        assert misnumbered(listener) == []
 
 
 async def test_pairs_have_live_bars_too(build: Build) -> None:

@@ -115,6 +115,14 @@ class BarBuilder:
         # One that was stated in the meantime may be there twice.
         return [self._stated(bar, BarState.PARTIAL) for bar in changed if bar.changed]
 
+    def unfinished(self) -> list[LiveBar]:
+        """Return the bars that are not over, as they stand, ascending."""
+        return [self._bar(bar) for bar in self._ascending() if not bar.closed]
+
+    def known(self, from_ns: int) -> list[LiveBar]:
+        """Return the bars that open from a time on, as they stand, ascending."""
+        return [self._bar(bar) for bar in self._ascending() if bar.open_ns >= from_ns]
+
     def close(self, vendor_now_ns: int) -> list[Closed]:
         """
         Return the bars that are over by the vendor's time, each once, ascending.

@@ -98,6 +98,7 @@ class Channel:
         "sampled",
         "since_ns",
         "spelled",
+        "stale",
         "subscribers",
     )
 
@@ -122,6 +123,8 @@ class Channel:
         """Who is to take over as soon as it is subscribed there."""
         self.live = False
         """Whether data come."""
+        self.stale = False
+        """Whether it was said that nothing comes."""
         self.sampled = False
         self.refused: dict[str, ProviderError] = {}
         """Which vendors will not serve it, and why."""

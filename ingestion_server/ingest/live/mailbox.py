@@ -8,7 +8,6 @@ and says so.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, final
@@ -17,13 +16,12 @@ import msgspec
 
 from ingestion_server.domain.errors import SubscriberTooSlowError
 from ingestion_server.domain.ticks import LiveBar, Quote, Tick, TickKind, Trade
+from ingestion_server.ingest.live.crowd import CROWDED_ITEMS, Crowd
 from ingestion_server.ingest.live.publishing import Batch
 from ingestion_server.ports.live import SlowPolicy, StreamEvent, StreamEventKind
 
 _MOST_EVENTS: Final = 16_384
 """So many events may wait; nobody who has more of them could make sense of them."""
-CROWDED_ITEMS: Final = 1024
-"""Who has so many to read is behind."""
 _KEPT_SHARE: Final = 2
 """Who drops the oldest keeps the newest half, or it would drop again at once."""
 
@@ -40,29 +38,6 @@ class _Run(msgspec.Struct):
     count: int
     from_ns: int
     to_ns: int
-
-
-@final
-class Crowd:
-    """Be those who are behind, until only so many of them are."""
-
-    def __init__(self, mailboxes: Sequence[Mailbox], allowed: int) -> None:
-        self._behind = len(mailboxes) - allowed
-        self._cleared = asyncio.Event()
-        for mailbox in mailboxes:
-            mailbox.crowd = self
-
-    def caught_up(self) -> None:
-        """Hear that one of them is not behind any more."""
-        self._behind -= 1
-        if self._behind <= 0:
-            self._cleared.set()
-
-    async def cleared(self, seconds: float) -> None:
-        """Wait until enough have caught up, but no longer."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._cleared.wait()
 
 
 @final

@@ -105,6 +105,23 @@ def test_trades_within_the_grace_count_for_both_minutes() -> None:
     ]
 
 
+def test_bars_are_known_as_they_stand_whether_they_were_told_or_not() -> None:
+    bars = builder()
+    fed(bars, trade(1, 10.0), trade(61, 11.0), trade(121, 12.0))
+    bars.forming()
+    bars.close(at(123))
+    fed(bars, trade(125, 13.0))
+
+    assert [(bar.close, bar.state) for bar in bars.known(at(0))] == [
+        (10.0, BarState.FINAL),
+        (11.0, BarState.FINAL),
+        (13.0, BarState.PARTIAL),
+    ]
+    assert bars.known(at(60)) == bars.known(at(0))[1:]
+    assert bars.unfinished() == bars.known(at(120))
+    assert [bar.close for bar in bars.forming()] == [13.0]
+
+
 def test_a_late_trade_revises_a_final_bar_at_once() -> None:
     bars = builder()
     fed(bars, trade(1, 100.0))

@@ -14,6 +14,7 @@ from tests.ingest.live.ticks import TEN
         tokens.Token(0, 0, 0),
         tokens.Token(1, 2, TEN),
         tokens.Token(2**63 - 1, 2**64 - 1, -1),
+        tokens.Token(1, 2, TEN, history_due=True),
     ],
 )
 def test_a_token_says_what_was_written_in_it(token: tokens.Token) -> None:
@@ -27,7 +28,7 @@ def test_a_token_says_what_was_written_in_it(token: tokens.Token) -> None:
         b"not ours",
         tokens.written(tokens.Token(1, 2, 3))[:-1],
         tokens.written(tokens.Token(1, 2, 3)) + b"\0",
-        b"\2" + tokens.written(tokens.Token(1, 2, 3))[1:],
+        b"\3" + tokens.written(tokens.Token(1, 2, 3))[1:],
     ],
     ids=["empty", "other", "short", "long", "version"],
 )
