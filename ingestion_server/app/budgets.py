@@ -23,6 +23,7 @@ from ingestion_server.ports.budget import Budget, Scope, Window
 from ingestion_server.ports.provider import Provider
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.finnhub import Finnhub
+from ingestion_server.providers.iex_cloud import IexCloud
 from ingestion_server.providers.yahoo import Yahoo
 from ingestion_server.quota.faults import Fault, faults
 
@@ -41,7 +42,7 @@ def budget_of(settings: Settings, provider: Provider, plan_name: str) -> Budget:
 
 def problems(settings: Settings, providers: Sequence[Provider] = ()) -> Iterator[str]:
     """Tell what is wrong with the budgets that settings changed; of all, if none."""
-    for provider in providers or (AlphaVantage(), Yahoo(), Finnhub()):
+    for provider in providers or (AlphaVantage(), Yahoo(), Finnhub(), IexCloud()):
         if provider.name in settings.providers.budgeted():
             chosen = settings.providers.of(provider.name)
             yield from _problems(

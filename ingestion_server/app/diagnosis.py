@@ -28,6 +28,7 @@ from ingestion_server.app.settings import Settings
 from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.providers.alpha_vantage import declarations as alpha_vantage
 from ingestion_server.providers.finnhub import declarations as finnhub
+from ingestion_server.providers.iex_cloud import declarations as iex_cloud
 from ingestion_server.providers.yahoo import declarations as yahoo
 from ingestion_server.quota.journal_file import FILE_NAME
 
@@ -98,6 +99,7 @@ def vendors(settings: Settings, sandbox_url: str = "") -> tuple[Target, ...]:
         alpha_vantage.NAME: alpha_vantage.QUERY_URL,
         yahoo.NAME: yahoo.CHART_URL,
         finnhub.NAME: finnhub.API_URL,
+        iex_cloud.NAME: chosen.iex_cloud.base_url or iex_cloud.API_URL,
     }
     return tuple(
         Target(name, urlunsplit((*urlsplit(url)[:2], "/", "", "")))

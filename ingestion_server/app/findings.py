@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import urlsplit
 
-from ingestion_server.app import secrets
+from ingestion_server.app import retired, secrets
 from ingestion_server.app.settings import Settings
 from ingestion_server.providers.alpha_vantage import declarations as alpha_vantage
 from ingestion_server.providers.finnhub import declarations as finnhub
+from ingestion_server.providers.iex_cloud import declarations as iex_cloud
 from ingestion_server.providers.yahoo import declarations as yahoo
 
 SKEW_SECONDS: Final = 5.0
@@ -95,15 +96,25 @@ def keys(settings: Settings, *, simulated: bool) -> Iterator[Finding]:
         (alpha_vantage.NAME, alpha_vantage.DEFAULT_PLAN),
         (yahoo.NAME, yahoo.DEFAULT_PLAN),
         (finnhub.NAME, finnhub.DEFAULT_PLAN),
+        (iex_cloud.NAME, iex_cloud.DEFAULT_PLAN),
     ):
         vendor = chosen.of(name)
         place = f"providers.{name}.api_key"
         plan = f"plan {vendor.plan or default}"
         if not vendor.enabled:
-            yield Finding(name, Verdict.OK, "switched off in the settings")
+            since = f"; closed on {iex_cloud.CLOSED_ON}"
+            gone = since if name == iex_cloud.NAME else ""
+            yield Finding(name, Verdict.OK, f"switched off in the settings{gone}")
         elif simulated:
             usable = True
             yield Finding(name, Verdict.OK, "simulated, so it needs no key")
+        elif name == iex_cloud.NAME and (gone := retired.refusal(settings)):
+            yield Finding(
+                name,
+                Verdict.FAIL,
+                f"was closed on {iex_cloud.CLOSED_ON}",
+                gone,
+            )
         elif place not in secrets.CUSTOMARY:
             usable = True
             yield Finding(name, Verdict.OK, f"needs no key; {plan}")

@@ -16,11 +16,12 @@ from ingestion_server.app.mode import Mode, key_of
 from ingestion_server.app.settings import Settings
 from ingestion_server.ingest.candidates import Vendor
 from ingestion_server.ingest.roster import Member
-from ingestion_server.ports.budget import Budget, Window
+from ingestion_server.ports.budget import Budget, Counts, Window
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import OnAlert
 from ingestion_server.ports.routing import Overrides, OverridesError
+from ingestion_server.providers.iex_cloud import declarations as iex_cloud
 from ingestion_server.quota.journal import JournalError
 from ingestion_server.quota.ledger import Ledger, Place, Setup, Terms
 from ingestion_server.store.overrides import FileOverrides, NoOverrides
@@ -160,12 +161,35 @@ def _plan(settings: Settings, mode: Mode, provider: Provider) -> tuple[str, Budg
     plan = plan_name(settings, mode, provider.name) or provider.default_plan
     per = re.fullmatch(r"([0-9]+)per([0-9]+)s", plan)
     if per is None:
-        return plan, budget_of(settings, provider, plan)
+        budget = budget_of(settings, provider, plan)
+        return plan, _within(budget, _messages(settings, mode, provider))
     window = Window(name="pace", limit=int(per[1]), seconds=float(per[2]))
     budget = budget_of(settings, provider, provider.default_plan)
     if not budget.configured:
         budget = msgspec.structs.replace(budget, windows=(window,))
     return plan, budget
+
+
+def _messages(settings: Settings, mode: Mode, provider: Provider) -> int | None:
+    """Return how many messages a month an operator allows; None = as the plan says."""
+    if provider.name != iex_cloud.NAME:
+        return None
+    chosen = settings.providers.iex_cloud
+    if chosen.messages_per_month is None and chosen.plan is None and mode.simulated:
+        return settings.sandbox.iex_cloud_messages
+    return chosen.messages_per_month
+
+
+def _within(budget: Budget, messages: int | None) -> Budget:
+    if messages is None or budget.configured:
+        return budget
+    windows = (
+        msgspec.structs.replace(each, limit=messages)
+        if each.counts is Counts.UNITS
+        else each
+        for each in budget.windows
+    )
+    return msgspec.structs.replace(budget, windows=tuple(windows))
 
 
 def _most_under_way(settings: Settings, providers: Sequence[Provider]) -> int:

@@ -24,6 +24,7 @@ from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.jobs import JobServicer
 from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.quoting import QuoteDesk
@@ -116,7 +117,7 @@ async def served(
             benchmarker=house.benchmarking,
         )
         server = bound_server(
-            [servicer, quotas, providers],
+            [servicer, quotas, providers, JobServicer(house.jobs, door)],
             settings.grpc.address,
             _credentials(settings),
         )

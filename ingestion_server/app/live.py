@@ -96,6 +96,7 @@ async def living(
     """Have live data while the block lasts."""
     clock = parts.clock
     limits = msgspec.convert(parts.settings.stream.model_dump(), StreamLimits)
+    encoder = WireEncoder()
     hub = Hub(
         {
             up.provider: up
@@ -103,7 +104,7 @@ async def living(
             if up
         },
         Publisher(
-            WireEncoder(),
+            encoder,
             clock,
             epoch=secrets.randbits(63),
             replay_items=limits.replay_items,
@@ -121,6 +122,7 @@ async def living(
         parts.fetcher,
         parts.calendars,
         clock,
+        encoder,
     )
     async with hub.running():
         yield hub, desk

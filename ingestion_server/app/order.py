@@ -14,9 +14,12 @@ def listing(
 ) -> Listing:
     """Return the vendors by priority, and what of it an operator chose."""
     names = [provider.name for provider in in_order(settings, providers)]
+    off = [name for name in names if name not in enabled]
+    gone = {each.name for each in providers if each.lifecycle.stage == "retired"}
     return Listing(
         enabled=tuple(name for name in names if name in enabled),
-        disabled=tuple(name for name in names if name not in enabled),
+        disabled=tuple(name for name in off if name not in gone),
+        retired=tuple(name for name in off if name in gone),
         ranked=settings.origin("providers.order") != DEFAULT,
         priorities=_priorities(settings, providers),
         chosen=frozenset(

@@ -48,7 +48,7 @@ def variable(key: str) -> str:
 
 def is_secret(field: FieldInfo) -> bool:
     """Return whether the value must never be shown."""
-    return field.annotation is SecretStr
+    return _bare(field.annotation) is SecretStr
 
 
 def is_number(field: FieldInfo) -> bool:

@@ -19,6 +19,7 @@ CUSTOMARY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "ALPHA_VANTAGE_API_KEY",
         ),
         "providers.finnhub.api_key": ("FINNHUB_API_KEY",),
+        "providers.iex_cloud.api_key": ("IEX_TOKEN",),
     }
 )
 """What other programs call the variables; ours wins over them."""

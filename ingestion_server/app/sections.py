@@ -12,6 +12,7 @@ from ingestion_server.app.words import (
     Address,
     AsText,
     Count,
+    DatabaseUrl,
     Expected,
     Place,
     Seconds,
@@ -91,6 +92,17 @@ class StateSettings(Section):
     def place(self) -> Path:
         """Return the folder that is meant; it may not exist yet."""
         return self.folder or folders.user_state_folder()
+
+
+class StoreSettings(Section):
+    """Keep what is known of jobs; their bars are files in the state folder anyway."""
+
+    url: Annotated[DatabaseUrl | None, Unset("a file in the state folder")] = None
+    """
+    A PostgreSQL, with its password; by default SQLite in a file.
+
+    It needs asyncpg, which ``pip install ingestion-server[postgres]`` brings.
+    """
 
 
 class CalendarSettings(Section):
@@ -229,6 +241,8 @@ class SandboxSettings(Section):
     """Requests that one client address may make in any second."""
     finnhub_plan: SandboxFinnhubPlan = "premium"
     """Plan of a Finnhub key whose ending names none; ``free`` has no bars."""
+    iex_cloud_messages: Count = 5_000_000
+    """Messages a month of an IEX Cloud key; ``abc-500`` has 500."""
     trades_per_second: Annotated[
         float,
         Field(ge=0.01, le=1000, allow_inf_nan=False),

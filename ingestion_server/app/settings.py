@@ -24,6 +24,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from ingestion_server.app import schema
+from ingestion_server.app.job_section import JobSettings
 from ingestion_server.app.sections import (
     ActionsSettings,
     BreakerSettings,
@@ -38,6 +39,7 @@ from ingestion_server.app.sections import (
     RetrySettings,
     SandboxSettings,
     StateSettings,
+    StoreSettings,
     TransportSettings,
 )
 from ingestion_server.app.sources import CONFIG_VARIABLE, Found, Sources
@@ -97,6 +99,10 @@ class Settings(BaseSettings):
     """Slow vendors."""
     stream: StreamSettings = StreamSettings()
     """Live data."""
+    jobs: JobSettings = JobSettings()
+    """Histories that are downloaded."""
+    store: StoreSettings = StoreSettings()
+    """Where jobs are kept."""
     quota: QuotaSettings = QuotaSettings()
     """Sharing what vendors allow."""
     registry: RegistrySettings = RegistrySettings()

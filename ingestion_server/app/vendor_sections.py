@@ -16,6 +16,7 @@ from ingestion_server.app.words import (
     Header,
     Key,
     Length,
+    Root,
     Seconds,
     Separated,
     Text,
@@ -26,9 +27,10 @@ from ingestion_server.app.words import (
 )
 from ingestion_server.ports.budget import Counts, Period, Scope, WindowKind
 
-VendorId = Literal["alpha_vantage", "yahoo", "finnhub"]
+VendorId = Literal["alpha_vantage", "yahoo", "finnhub", "iex_cloud"]
 AlphaVantagePlan = Literal["free", "75", "150", "300", "600", "1200"]
 FinnhubPlan = Literal["free", "150", "premium", "900"]
+IexCloudPlan = Literal["free", "individual", "business"]
 
 _BY_PLAN = Unset("as the plan says")
 _AS_FOR_ALL = Unset("as for all vendors")
@@ -169,7 +171,46 @@ class FinnhubSettings(Section):
     """Its place: smaller is asked first, equals share the load."""
 
 
-VendorSettings = AlphaVantageSettings | YahooSettings | FinnhubSettings
+class IexCloudSettings(Section):
+    """Set up IEX Cloud, or rather a service that speaks as it did."""
+
+    enabled: bool = False
+    """Whether it may be asked; the service itself was closed on 2024-08-31."""
+    base_url: Annotated[Root | None, Unset("the closed service")] = None
+    """
+    Address of a compatible service, below which ``stock/AAPL/chart`` lies.
+
+    Without one nothing but the sandbox and recordings can be asked.
+    """
+    api_key: Key = SecretStr("")
+    """The key; also read from IEX_TOKEN, and from files (``…_FILE``)."""
+    plan: Annotated[IexCloudPlan | None, Unset("free")] = None
+    """
+    What the key was bought for: ``free``, ``individual`` or ``business``.
+
+    50,000, 5 million and 150 million messages a month. By default it is ``free``.
+    """
+    messages_per_month: Annotated[
+        Annotated[int, Field(ge=50, le=1_000_000_000)] | None,
+        Expected("an integer from 50 to 1000000000"),
+        _BY_PLAN,
+    ] = None
+    """
+    Messages that may be used in a calendar month; a day of minutes takes 50.
+
+    By default as the plan says; with the sandbox, what that is set to.
+    """
+    budget: BudgetSettings = BudgetSettings()
+    """What it allows and costs, if that is not what the plan declares."""
+    breaker: VendorBreakerSettings = VendorBreakerSettings()
+    """When it rests, if that is not as for all vendors."""
+    priority: Rank = None
+    """Its place: smaller is asked first, equals share the load."""
+
+
+VendorSettings = (
+    AlphaVantageSettings | YahooSettings | FinnhubSettings | IexCloudSettings
+)
 
 
 class ProvidersSettings(Section):
@@ -179,7 +220,9 @@ class ProvidersSettings(Section):
         tuple[VendorId, ...],
         Separated,
         Unique,
-        Expected("vendors (alpha_vantage, yahoo, finnhub), each at most once"),
+        Expected(
+            "vendors (alpha_vantage, yahoo, finnhub, iex_cloud), each at most once"
+        ),
     ] = ("alpha_vantage", "yahoo", "finnhub")
     """
     Who is asked first; those not named come last.
@@ -192,6 +235,8 @@ class ProvidersSettings(Section):
     """Yahoo: unofficial, needs none."""
     finnhub: FinnhubSettings = FinnhubSettings()
     """Finnhub: official, needs a key; a free one gets quotes, but no bars."""
+    iex_cloud: IexCloudSettings = IexCloudSettings()
+    """IEX Cloud: closed in 2024; for compatible services, needs a key."""
 
     def of(self, name: str) -> VendorSettings:
         """Return a vendor's settings."""
@@ -202,6 +247,8 @@ class ProvidersSettings(Section):
                 return self.yahoo
             case "finnhub":
                 return self.finnhub
+            case "iex_cloud":
+                return self.iex_cloud
             case _:
                 raise KeyError(name)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict
 
@@ -72,6 +73,29 @@ def _address(text: str) -> str:
     return text
 
 
+def _root(url: str) -> str:
+    """Take the address of a service, without what could be a secret."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in url:
+        raise ValueError("not the address of a service")
+    if parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ValueError("more than an address")
+    _ = parts.port  # raises if it is no number
+    return url.rstrip("/")
+
+
+def _postgres(secret: SecretStr) -> SecretStr:
+    """Take the URL of a database, which may have a password in it."""
+    url = secret.get_secret_value().strip()
+    parts = urlsplit(url)
+    if parts.scheme != "postgresql+asyncpg" or not parts.path.strip("/"):
+        raise ValueError("not a database that is known")
+    if not url.isprintable() or " " in url:
+        raise ValueError("more than a URL")
+    _ = parts.port  # raises if it is no number
+    return SecretStr(url)
+
+
 def _home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -112,6 +136,18 @@ Address = Annotated[
 """Where a door is; port 0 takes a free one."""
 Key = Annotated[SecretStr, AfterValidator(_key), Expected("a key, without blanks")]
 """What a vendor knows us by; never shown."""
+Root = Annotated[
+    str,
+    AfterValidator(_root),
+    Expected("a url without a query, such as https://iex.example/stable"),
+]
+"""Where a service's paths begin."""
+DatabaseUrl = Annotated[
+    SecretStr,
+    AfterValidator(_postgres),
+    Expected("postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE"),
+]
+"""A PostgreSQL; never shown."""
 Place = Annotated[Path, AfterValidator(_home)]
 """A path; ``~`` is the user's home, and it starts in the working folder."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

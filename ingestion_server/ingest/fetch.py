@@ -8,9 +8,10 @@ each stretch is signed by who served it.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -32,6 +33,7 @@ from ingestion_server.ingest.candidates import (
 from ingestion_server.ingest.consensus import agreed, pair
 from ingestion_server.ingest.explaining import explained
 from ingestion_server.ingest.progress import Progress
+from ingestion_server.ingest.ranking import Ranked
 from ingestion_server.ingest.recalling import recall, recall_stale
 from ingestion_server.ingest.scope import scope
 from ingestion_server.ingest.walk import Walker
@@ -53,6 +55,17 @@ _LATE_CALENDAR_SECONDS: Final = 0.05
 Part of the caller's time that a calendar may take, the most of it, and how long one
 is waited for that was late the last time.
 """
+
+
+class Expected(NamedTuple):
+    """Be whom a query would be asked of, as far as that can be told before."""
+
+    ranked: Sequence[Ranked]
+    """Whoever can serve it, the likeliest order."""
+    unable: Sequence[ProviderError]
+    """Why the others cannot."""
+    sessions: Sessions | None
+    """Of its exchange; None if nobody knows them."""
 
 
 class Fetcher:
@@ -265,6 +278,31 @@ class Fetcher:
         )
         found = self._candidates(names, progress, now_ns)
         return explained(found, progress, self._ranking, self._vendors, self._clock)
+
+    async def expected(self, query: BarQuery) -> Expected:
+        """
+        Return whom a query of any length would be asked of, however they do now.
+
+        No vendor is asked, and the next route is not changed by it.
+
+        Raises:
+            InvalidQueryError: The query cannot be served, whoever is asked.
+
+        """
+        names = self._names(query)
+        sessions = await self._sessions(query, _EXPLAINED_SECONDS)
+        now_ns = self._clock.now_ns()
+        progress = Progress(
+            query, scope(query, sessions, now_ns=now_ns, most_bars=sys.maxsize)
+        )
+        able: list[Candidate] = []
+        unable: list[ProviderError] = []
+        for found in self._candidates(names, progress, now_ns):
+            if isinstance(found, ProviderError):
+                unable.append(found)
+            else:
+                able.append(found)
+        return Expected(self._ranking.expected(able, progress), unable, sessions)
 
     def _names(self, query: BarQuery) -> Sequence[str]:
         """Return the vendors that may be asked, by priority alone."""

@@ -31,7 +31,9 @@ def price_usd(candidate: Candidate, task: Task, now_seconds: float) -> Decimal:
     except ProviderError:
         # It will be said when the vendor is asked.
         return _FREE
-    return vendor.quota.price_usd(*(request.feature for request in requests))
+    return vendor.quota.price_usd(
+        *(x.feature for x in requests for _ in range(x.times))
+    )
 
 
 def prices_usd(

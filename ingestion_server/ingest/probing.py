@@ -14,6 +14,7 @@ from ingestion_server.domain.interval import Interval
 from ingestion_server.domain.query import BarQuery, Priority, SourceMode, SourcePolicy
 from ingestion_server.domain.result import BarResult
 from ingestion_server.ingest.candidates import BARS, Vendor
+from ingestion_server.ports.budget import Counts
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.policy import CALL_SECONDS, BreakerPosition
 from ingestion_server.ports.provider import Provider
@@ -185,6 +186,9 @@ def _plentiful(account: AccountUse) -> bool:
 
 
 def _spacious(window: WindowUse) -> bool:
+    if window.counts is Counts.UNITS:
+        # Messages are sold: a few bars every so often would use up a small plan.
+        return False
     if window.limit * _DAY_SECONDS < _PLENTY_A_DAY * window.seconds:
         return False
     short = window.seconds <= _SHORT_SECONDS

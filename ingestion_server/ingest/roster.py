@@ -199,7 +199,8 @@ class Roster(Directory):
             wrong.append(
                 Violation(
                     "enabled",
-                    f"the settings switch {name} off (providers.{name}.enabled)",
+                    f"the settings switch {name} off (providers.{name}.enabled)"
+                    f"{_retired(member.provider)}",
                 )
             )
         if priority is not None and self._by_settings.hard(name):
@@ -227,6 +228,7 @@ class Roster(Directory):
         self._ranking.listing = Listing(
             enabled=tuple(name for name in enabled if name not in off),
             disabled=(*settings.disabled, *(name for name in enabled if name in off)),
+            retired=settings.retired,
             ranked=settings.ranked,
             priorities=priorities,
             chosen=settings.chosen | chosen.keys(),
@@ -242,7 +244,7 @@ class Roster(Directory):
         vendor = member.vendor
         enabled = provider.name in self._active
         if vendor is None:
-            unusable = "the settings switch it off"
+            unusable = f"the settings switch it off{_retired(provider)}"
         elif not enabled:
             unusable = "an operator switched it off"
         else:
@@ -313,6 +315,12 @@ async def _ended(task: asyncio.Task[ProviderReport]) -> None:
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait((task,))
+
+
+def _retired(provider: Provider) -> str:
+    """Say since when a vendor is no more; empty if it still serves."""
+    lifecycle = provider.lifecycle
+    return f"; retired on {lifecycle.since}" if lifecycle.stage == "retired" else ""
 
 
 def _told(before: ProviderReport, after: ProviderReport) -> str:

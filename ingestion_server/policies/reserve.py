@@ -50,11 +50,13 @@ class Reserve(Policy):
         left = self._left(call)
         if call.most_cost_usd is not None:
             # What may not be paid for needs no turn.
-            self._check_price(call, self._quota.price_usd(call.request.feature))
+            endpoints = [call.request.feature] * call.request.times
+            self._check_price(call, self._quota.price_usd(*endpoints))
         debit = await self._quota.reserve(
             call.request.feature,
             longest_wait_seconds=min(call.longest_quota_wait_seconds, left),
             lane=call.lane,
+            times=call.request.times,
         )
         try:
             # Again, since the turn may have come at the last moment, and others may

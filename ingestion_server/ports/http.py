@@ -26,6 +26,8 @@ class HttpRequest(msgspec.Struct, frozen=True):
     """Fields of a form body, for POST."""
     feature: str = ""
     """What a plan may not include, for example ``TIME_SERIES_DAILY:full``."""
+    times: int = 1
+    """How often the weight of its feature it is thought to cost: its bars, say."""
     follow_redirects: bool = True
     needs_session: bool = False
     """Whether it is refused where the vendor was not greeted before."""

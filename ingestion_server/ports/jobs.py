@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -42,6 +42,12 @@ class Landed(NamedTuple):
     """All that are there now of what was to land."""
     revised: int
     """Those among them that differ from what had landed before."""
+    rebased: float | None = None
+    """
+    By what adjusted prices that had landed are now multiplied; None = they are not.
+
+    What had landed of the series, except for this span, counts as covered no more.
+    """
 
 
 class BarLanding(Protocol):
@@ -102,11 +108,13 @@ class JobStore(Protocol):
         *,
         before: tuple[int, str] | None,
         limit: int,
+        with_symbols: bool = True,
     ) -> Sequence[Job]:
         """
         Return jobs, the latest first; no states = all.
 
         ``before`` is the creation time and the id of the last job of the page before.
+        Without their symbols, of which each may have thousands, many are read quickly.
         """
         ...
 
@@ -299,8 +307,8 @@ class Jobs(Protocol):
         acknowledged: Cursor | None,
         after: Cursor | None,
         follow: bool,
-    ) -> AsyncIterator[Result]:
-        """Yield what has landed, in that order."""
+    ) -> AsyncGenerator[Result, None]:
+        """Yield what has landed, in that order; who has enough closes it."""
         ...
 
     async def delete(self, job_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -22,9 +23,21 @@ class CallTally(msgspec.Struct):
     """Count what left for the vendors on behalf of one request; it changes."""
 
     calls: int = 0
-    heard: int = 0
-    """How many were answered, be it with a complaint."""
+    left_at_seconds: float | None = None
+    """When the last one left; None = none did so far."""
+    under_way: int = 0
+    """How many have left and are not over."""
+    spare_seconds: float | None = None
+    """How long one may take that nobody waits for; None = somebody does."""
+    on_deserted: Callable[[], None] | None = None
+    """Hears that nobody waits for the one that is under way."""
     cost_usd: Decimal = Decimal(0)
+
+    def desert(self, spare_seconds: float) -> None:
+        """Say that nobody waits for the calls any more, and how long each may take."""
+        self.spare_seconds = spare_seconds
+        if self.on_deserted is not None:
+            self.on_deserted()
 
 
 class Heard(msgspec.Struct):
@@ -66,6 +79,8 @@ class Call(msgspec.Struct, frozen=True):
     deadline: float
     """When the caller's time is over, in monotonic seconds; infinity = never."""
     longest_quota_wait_seconds: float = LONGEST_QUOTA_WAIT_SECONDS
+    longest_retry_wait_seconds: float = inf
+    """How long quota is waited for at most once a try has failed."""
     last_resort: bool = True
     """Whether nobody else can be asked; else a silent vendor is not asked again."""
     lane: Lane = Lane.INTERACTIVE

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -23,6 +23,10 @@ from ingestion_server.domain.query import Span
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
+
+if TYPE_CHECKING:
+    # It speaks of questions and pages, which are here.
+    from ingestion_server.ports.batching import BarBatching
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
@@ -165,6 +169,11 @@ class Provider(Protocol):
     @property
     def trade_history(self) -> TradeHistory | None:
         """Return what tells the trades of the past; None if nothing does."""
+        ...
+
+    @property
+    def batching(self) -> BarBatching | None:
+        """Return what tells bars of several instruments at once; None if nothing."""
         ...
 
     def spelling(self, instrument: Instrument) -> str | None:

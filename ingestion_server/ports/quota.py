@@ -39,10 +39,12 @@ class Quota(Protocol):
     """Say when a vendor may be called, and hear what it says about it."""
 
     async def reserve(
-        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane
+        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane, times: int = 1
     ) -> Debit:
         """
         Wait for the turn of one call, and count it in all windows.
+
+        It weighs so many times what its endpoint does.
 
         Raises:
             QuotaExhaustedError: At once, if the wait would be longer; it says when
@@ -230,6 +232,15 @@ class WindowForecast(msgspec.Struct, frozen=True, kw_only=True):
     """None if it resets before."""
 
 
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """Be a number of calls of one kind."""
+
+    endpoint: str
+    calls: int
+    times: int = 1
+    """How often the weight of its endpoint each of them weighs."""
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """Be a number of calls that somebody wants to make."""
 
@@ -238,6 +249,16 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     lane: Lane = Lane.BATCH
     finish_by_ns: int | None = None
+    times: int = 1
+    """How often the weight of its endpoint each of them weighs."""
+    then: Sequence[Calls] = ()
+    """What is wanted of the same vendor behind those."""
+
+    @property
+    def parts(self) -> Sequence[Calls]:
+        """Return all of them, in their order."""
+        first = Calls(endpoint=self.endpoint, calls=self.calls, times=self.times)
+        return (first, *self.then)
 
 
 class PlannedForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,7 +276,7 @@ class PlannedForecast(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unfinished(self) -> int:
         """Return how many are not done in time."""
-        return self.planned.calls - self.fits
+        return sum(part.calls for part in self.planned.parts) - self.fits
 
 
 class Ledger(Protocol):

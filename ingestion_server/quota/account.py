@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -12,13 +10,14 @@ from typing import Final, final
 from typing_extensions import override
 
 from ingestion_server.domain.errors import QuotaExhaustedError
-from ingestion_server.ports.budget import Budget, Counts, Scope
+from ingestion_server.ports.budget import Budget, Scope
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Debit, Lane, Quota
 from ingestion_server.quota import refusal, told
 from ingestion_server.quota.admission import Outlook, Turn, admit, fits
 from ingestion_server.quota.alarm import Alarm, Tell
 from ingestion_server.quota.closure import Closure, Cooldown
+from ingestion_server.quota.credence import Credence
 from ingestion_server.quota.history import History
 from ingestion_server.quota.instant import Instant, Timekeeper
 from ingestion_server.quota.journal import Journal
@@ -31,12 +30,6 @@ from ingestion_server.quota.waiting import CONNECTIONS, Queue
 
 OF_KEY: Final = frozenset({Scope.KEY, Scope.CONNECTION})
 """What another key does not use up."""
-_MOST_EXTRA_UNITS: Final = 1_000_000
-"""No header makes a call cost more, where no window of units says what is too much."""
-_REPEAT_SECONDS: Final = 60.0
-"""How often the same nonsense of a vendor is told to the log, at most."""
-
-_log: Final = logging.getLogger(__name__)
 
 
 @final
@@ -107,7 +100,7 @@ class Account(Quota):
         self._key_is_metered = any(line.window.scope is Scope.KEY for line in lines)
         # Windows of other plans, by whether they are the key's.
         self._parked: dict[bool, Sequence[State]] = {False: (), True: ()}
-        self._nonsense_until = -math.inf
+        self._credence = Credence(provider, lines)
         self.closure = Closure(cooldown)
         self._alarm = Alarm(provider, lines, on_tell)
         self._queue = Queue(
@@ -121,10 +114,12 @@ class Account(Quota):
 
     @override
     async def reserve(
-        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane
+        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane, times: int = 1
     ) -> Debit:
         """
         Wait for the turn of one call, and count it in all windows.
+
+        It weighs so many times what its endpoint does.
 
         Raises:
             QuotaExhaustedError: At once, if the wait would be longer; or later, if
@@ -135,7 +130,7 @@ class Account(Quota):
 
         """
         now = self._time.now()
-        units = self.budget.weight(endpoint)
+        units = self.budget.weight(endpoint) * times
         if (
             len(self._open) < self._most_under_way
             and self._queue.lets_pass(lane)
@@ -345,7 +340,7 @@ class Account(Quota):
         news, price = False, Decimal(0)
         cost = told.units(self.budget, headers)
         if cost is not None and cost > debit.units:
-            extra = self._believed(cost - debit.units, now)
+            extra = self._credence.units(cost - debit.units, now)
             for slot in self._slots[debit.lane]:
                 if slot.by_units:
                     slot.meter.debit(None, extra, now)
@@ -366,27 +361,6 @@ class Account(Quota):
             self._queue.changed()
             self.save(now)
         return price
-
-    def _believed(self, extra: int, now: Instant) -> int:
-        """Return what a call may have cost more than was thought; not nonsense."""
-        most = min(
-            (
-                line.window.limit
-                for line in self.lines
-                if line.window.counts is Counts.UNITS
-            ),
-            default=_MOST_EXTRA_UNITS,
-        )
-        if extra > most and now.seconds >= self._nonsense_until:
-            self._nonsense_until = now.seconds + _REPEAT_SECONDS
-            _log.warning(
-                "%s says that a call cost %d units more than was thought; counted as "
-                "%d more",
-                self.provider,
-                extra,
-                most,
-            )
-        return min(extra, most)
 
     def _fill(
         self, line: Line, reading: told.Reading, debit: Debit, now: Instant

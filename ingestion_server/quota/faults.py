@@ -31,6 +31,8 @@ MOST_WINDOWS: Final = 8
 """Vendors meter two or three; all of them are looked at for each call."""
 MOST_PER_WINDOW: Final = 10_000_000
 """A rolling window remembers its calls; beyond this the limit is a slip of the pen."""
+MOST_PER_PERIOD: Final = 1_000_000_000
+"""A fixed window only counts, and messages are sold by the hundred million."""
 LONGEST_SECONDS: Final = 400 * 86_400.0
 """No vendor meters more than a year; a longer window would outlive what is kept."""
 MOST_UNITS: Final = 10**12
@@ -74,13 +76,17 @@ def _of_window(window: Window) -> Iterator[Fault]:
         yield Fault("name", "a small letter, then up to 31 of a-z, 0-9 and _")
     if window.limit < 1:
         yield Fault("limit", "an integer ≥ 1")
-    elif window.limit > MOST_PER_WINDOW:
-        yield Fault("limit", f"an integer ≤ {MOST_PER_WINDOW}")
+    elif window.limit > (most := _most(window)):
+        yield Fault("limit", f"an integer ≤ {most}")
     yield from _of_stretch(window)
     yield from _of_margin(window)
     yield from _of_header("limit_header", window.limit_header)
     yield from _of_header("remaining_header", window.remaining_header)
     yield from _of_header("reset_header", window.reset_header)
+
+
+def _most(window: Window) -> int:
+    return MOST_PER_PERIOD if window.kind is WindowKind.FIXED else MOST_PER_WINDOW
 
 
 def _of_stretch(window: Window) -> Iterator[Fault]:

@@ -27,22 +27,22 @@ class Foresight(msgspec.Struct, frozen=True):
     def done(self) -> tuple[int, Turn]:
         """Return how many are done in time, and the turn of the last."""
         planned, now = self.planned, self.now
-        units = self.budget.weight(planned.endpoint)
         finish_by = math.inf
         if planned.finish_by_ns is not None:
             finish_by = now.seconds + (planned.finish_by_ns - now.wall_ns) / SECOND_NS
         farthest = now.seconds + _FARTHEST_SECONDS
         fits, last = 0, Turn(now.seconds, "")
-        left = planned.calls
-        while left:
-            turn = self.outlook.book(planned.lane, units, now)
-            if turn.at_seconds > farthest:
-                return fits, Turn(math.inf, turn.window)
-            together = 1 + self.outlook.book_more(
-                planned.lane, units, left - 1, now.at(turn.at_seconds)
-            )
-            if turn.at_seconds <= finish_by:
-                fits += together
-            left -= together
-            last = turn
+        for part in planned.parts:
+            units, left = self.budget.weight(part.endpoint) * part.times, part.calls
+            while left:
+                turn = self.outlook.book(planned.lane, units, now)
+                if turn.at_seconds > farthest:
+                    return fits, Turn(math.inf, turn.window)
+                together = 1 + self.outlook.book_more(
+                    planned.lane, units, left - 1, now.at(turn.at_seconds)
+                )
+                if turn.at_seconds <= finish_by:
+                    fits += together
+                left -= together
+                last = turn
         return fits, last

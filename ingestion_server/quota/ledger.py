@@ -218,7 +218,10 @@ class Ledger(port.Ledger):
                 account = self.accounts[each.provider]
                 work = Foresight(each, account.budget, account.outlook(now), now)
                 fits, last = await asyncio.to_thread(work.done)
-                units = account.budget.weight(each.endpoint) * each.calls
+                units = sum(
+                    account.budget.weight(part.endpoint) * part.times * part.calls
+                    for part in each.parts
+                )
                 found.append(
                     PlannedForecast(
                         planned=each,

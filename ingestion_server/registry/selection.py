@@ -22,6 +22,8 @@ class Listing(msgspec.Struct, frozen=True):
 
     enabled: tuple[str, ...]
     disabled: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    """Those that are no more, and switched off: nobody asks why they are left out."""
     ranked: bool = False
     """Whether an operator chose the order; then price and score do not change it."""
     priorities: Mapping[str, int] = {}
@@ -29,12 +31,16 @@ class Listing(msgspec.Struct, frozen=True):
     chosen: frozenset[str] = frozenset()
     """Those whose priority an operator chose, even if he did not choose the order."""
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Return all that may be named."""
+        return (*self.enabled, *self.disabled, *self.retired)
+
     def priority(self, name: str) -> int:
         """Return a vendor's number: smaller is asked first, equals share the load."""
         if name in self.priorities:
             return self.priorities[name]
-        known = (*self.enabled, *self.disabled)
-        return (known.index(name) + 1) * STEP
+        return (self.known.index(name) + 1) * STEP
 
     def hard(self, name: str) -> bool:
         """Return whether an operator chose a vendor's place."""
@@ -53,7 +59,7 @@ def order(policy: SourcePolicy, listing: Listing) -> Sequence[str]:
             many as its mode needs.
 
     """
-    known = (*listing.enabled, *listing.disabled)
+    known = listing.known
     expected = f"one of {', '.join(known)}" if known else "none, as there is none"
     wrong = [
         Violation(

@@ -2,9 +2,10 @@
 Simulated vendors that speak the vendors' real wire formats, with faults on demand.
 
 One deterministic market (seeded, calendar aware, with splits and dividends) is told
-in the words of Alpha Vantage, of Yahoo and of Finnhub on one port, metered as
-strictly as the vendors do. The room is written from the vendors' documents and
-recordings; it knows nothing of ``providers/``, and time and sessions are handed in::
+in the words of Alpha Vantage, of Yahoo, of Finnhub and of IEX Cloud on one port,
+metered as strictly as the vendors do. The room is written from the vendors' documents
+and recordings; it knows nothing of ``providers/``, and time and sessions are handed
+in::
 
     async with sandbox.running(sessions=calendars, now_ns=time.time_ns) as running:
         print(running.url)

@@ -52,7 +52,10 @@ class Desk:
 
     def receive(self, call: Call) -> Reply | None:
         """Count and meter a call; return the refusal if it is one too many."""
-        self.statistics.begin(self.vendor.counted_as(call), call.now_ns)
+        vendor = self.vendor
+        self.statistics.begin(
+            vendor.counted_as(call), vendor.symbols(call), call.now_ns
+        )
         refused = self.vendor.over_limit(call)
         key = self.vendor.metered_by(call)
         if refused is not None:

@@ -15,12 +15,14 @@ from ingestion_server.sandbox.seeding import generator
 ALPHA_VANTAGE: Final = "alpha_vantage"
 YAHOO: Final = "yahoo"
 FINNHUB: Final = "finnhub"
+IEX_CLOUD: Final = "iex_cloud"
 
-_ALL: Final = frozenset({ALPHA_VANTAGE, YAHOO, FINNHUB})
+_ALL: Final = frozenset({ALPHA_VANTAGE, YAHOO, FINNHUB, IEX_CLOUD})
 _HERS: Final = frozenset({ALPHA_VANTAGE})
 _YAHOOS: Final = frozenset({YAHOO})
 _FINNHUBS: Final = frozenset({FINNHUB})
-_KEYED: Final = frozenset({ALPHA_VANTAGE, FINNHUB})
+_KEYED: Final = frozenset({ALPHA_VANTAGE, FINNHUB, IEX_CLOUD})
+_SCOPED: Final = frozenset({FINNHUB, IEX_CLOUD})
 _SERIES: Final = frozenset({"series", "chart", "candle"})
 _CHART: Final = frozenset({"chart"})
 _DATA: Final = frozenset({"series", "reference", "chart", "quote", "candle", "tick"})
@@ -75,7 +77,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "consent_required": Kind(Effect.DATA, _YAHOOS, frozenset({"home"})),
     "live_row": Kind(Effect.DATA, _YAHOOS, _CHART),
     "nulls": Kind(Effect.DATA, _YAHOOS, _CHART),
-    "premium": Kind(Effect.REFUSAL, _FINNHUBS, None),
+    "premium": Kind(Effect.REFUSAL, _SCOPED, None),
     "omit_rows": Kind(Effect.DATA, _FINNHUBS, frozenset({"tick"})),
     "partial": Kind(Effect.DATA, _ALL, _SERIES),
     "bad_row": Kind(Effect.DATA, _ALL, _SERIES),

@@ -67,6 +67,8 @@ class SandboxOptions:
     """Requests one client address may make in any second."""
     finnhub_plan: str = "premium"
     """Plan of a Finnhub key whose ending names none; ``free`` has no candles."""
+    iex_cloud_messages: int = 5_000_000
+    """Messages a month of an IEX Cloud key; ``abc-500`` has 500."""
     trades_per_second: float = 2.0
     """How often each instrument trades on average, 0.01 to 1000."""
     finnhub_ping_seconds: float = 60.0
@@ -84,6 +86,8 @@ class SandboxOptions:
             finnhub_window(self.finnhub_plan)
         except ValueError as error:
             raise ValueError(f"finnhub_plan: {error}") from None
+        if self.iex_cloud_messages < 1:
+            raise ValueError("iex_cloud_messages must be at least 1")
         if self.yahoo_per_second < 1:
             raise ValueError("yahoo_per_second must be at least 1")
         if not LEAST_TRADES <= self.trades_per_second <= MOST_TRADES:

@@ -20,11 +20,13 @@ from ingestion_server.sandbox.days import load_zones
 from ingestion_server.sandbox.faults import (
     ALPHA_VANTAGE,
     FINNHUB,
+    IEX_CLOUD,
     YAHOO,
     Effect,
     FaultBook,
 )
 from ingestion_server.sandbox.finnhub.vendor import Finnhub
+from ingestion_server.sandbox.iex_cloud.vendor import IexCloud
 from ingestion_server.sandbox.listings import ZONES
 from ingestion_server.sandbox.market import Market
 from ingestion_server.sandbox.options import SandboxOptions
@@ -96,6 +98,7 @@ class _House:
         tape = Tape(market, per_second=options.trades_per_second)
         self._yahoo = Yahoo(market, options)
         self._finnhub = Finnhub(market, tape, options)
+        self._iex_cloud = IexCloud(market, tape, options)
         self._floors = floors(market, tape, options, now_ns)
         self._desks: Mapping[str, Desk] = {
             ALPHA_VANTAGE: Desk(
@@ -107,6 +110,7 @@ class _House:
             FINNHUB: Desk(
                 self._finnhub, FaultBook(options.seed, FINNHUB), self._floors[FINNHUB]
             ),
+            IEX_CLOUD: Desk(self._iex_cloud, FaultBook(options.seed, IEX_CLOUD)),
         }
         self._now_ns = now_ns
         self._stopping = asyncio.Event()
@@ -154,6 +158,8 @@ class _House:
             return self._desks[ALPHA_VANTAGE]
         if self._finnhub.owns(path):
             return self._desks[FINNHUB]
+        if self._iex_cloud.owns(path):
+            return self._desks[IEX_CLOUD]
         return self._desks[YAHOO] if self._yahoo.owns(path) else None
 
     async def _call(self, request: web.Request, path: str) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,8 +11,10 @@ from ingestion_server.sandbox.days import SECOND_NS
 
 MOST_KEYS: Final = 100
 """Keys that are counted each by itself."""
+MOST_SYMBOLS: Final = 10_000
+"""Symbols that are counted each by itself."""
 OTHERS: Final = "others"
-"""What counts the keys beyond those."""
+"""What counts the keys and symbols beyond those."""
 
 
 @dataclass(slots=True)
@@ -40,16 +43,22 @@ class Statistics:
     """How often each fault struck."""
     counted: Counter[str] = field(default_factory=Counter)
     """Calls by function or by path, whatever the vendor has."""
+    by_symbol: Counter[str] = field(default_factory=Counter)
+    """Calls by symbol, as the vendor spells it."""
     by_day: Counter[str] = field(default_factory=Counter)
     """Calls that the meters admitted, by the date of the quota's day."""
     keys: dict[str, Uses] = field(default_factory=dict)
     """What the meters made of each key's calls."""
     last_call_ns: int | None = None
 
-    def begin(self, name: str, now_ns: int) -> None:
+    def begin(self, name: str, symbols: Iterable[str], now_ns: int) -> None:
         """Count one request."""
         self.calls += 1
         self.counted[name] += 1
+        for symbol in symbols:
+            known = self.by_symbol
+            full = symbol not in known and len(known) >= MOST_SYMBOLS
+            known[OTHERS if full else symbol] += 1
         self.last_call_ns = now_ns
 
     def admit(self, key: str, day: str) -> None:
@@ -71,6 +80,7 @@ class Statistics:
             "served": self.served,
             "faults": dict(self.faults),
             counted_by: dict(self.counted),
+            "by_symbol": dict(self.by_symbol),
             "by_day": dict(self.by_day),
             "keys": {key: uses.document() for key, uses in self.keys.items()},
             "last_call_time": None if last is None else last / SECOND_NS,

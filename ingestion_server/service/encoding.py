@@ -40,7 +40,7 @@ def reply_of(result: BarResult, layout: Layout) -> Reply:
     encoded = _series(result, slice(0, None), layout) + (
         ingestion_service_pb2.FetchResponse(
             completeness=COMPLETENESS_CODES[result.completeness],
-            missing=map(_missing, result.missing),
+            missing=map(missing_of, result.missing),
             attempts=map(attempt_of, result.attempts),
             quality_flags=map(_flag, result.flags),
         ).SerializeToString()
@@ -106,7 +106,7 @@ def _chunk(result: BarResult, first: int, layout: Layout, request_id: str) -> by
         ingestion_service_pb2.FetchResponse(
             completeness=COMPLETENESS_CODES[result.completeness],
             missing=[
-                _missing(missing)
+                missing_of(missing)
                 for missing in result.missing
                 if start_ns <= missing.start_ns < end_ns
             ],
@@ -149,7 +149,8 @@ def _series(result: BarResult, rows: slice, layout: Layout) -> bytes:
     return framed(ingestion_service_pb2.FetchResponse.SERIES_FIELD_NUMBER, head + body)
 
 
-def _missing(missing: Missing) -> provenance_pb2.MissingInterval:
+def missing_of(missing: Missing) -> provenance_pb2.MissingInterval:
+    """Return a stretch without its bars for the wire."""
     return provenance_pb2.MissingInterval(
         start=timestamp(missing.start_ns),
         end=timestamp(missing.end_ns),

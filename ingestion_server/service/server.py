@@ -14,6 +14,8 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
     provider_service_pb2,
     provider_service_pb2_grpc,
     quota_service_pb2,
@@ -28,6 +30,7 @@ Servicer = (
     IngestionServicer
     | quota_service_pb2_grpc.QuotaServiceServicer
     | provider_service_pb2_grpc.ProviderServiceServicer
+    | job_service_pb2_grpc.JobServiceServicer
 )
 """What answers the RPCs of one service."""
 
@@ -139,6 +142,9 @@ def _added(servicer: Servicer, server: grpc.aio.Server) -> str:
                 servicer, server
             )
             file, name = provider_service_pb2.DESCRIPTOR, "ProviderService"
+        case job_service_pb2_grpc.JobServiceServicer():
+            job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
+            file, name = job_service_pb2.DESCRIPTOR, "JobService"
         case _:
             assert_never(servicer)
     return file.services_by_name[name].full_name

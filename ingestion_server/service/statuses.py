@@ -25,6 +25,8 @@ CODES: Final[Mapping[type[errors.IngestionError], grpc.StatusCode]] = {
     errors.InvalidQueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.CallerThrottledError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.SubscriberTooSlowError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.JobUnknownError: grpc.StatusCode.NOT_FOUND,
+    errors.JobStateConflictError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.SymbolUnknownError: grpc.StatusCode.NOT_FOUND,
     errors.NoDataUnexplainedError: grpc.StatusCode.UNAVAILABLE,
@@ -127,6 +129,22 @@ def _details(error: errors.IngestionError) -> Iterator[Message]:
                 resource_type="symbol",
                 resource_name=error.symbol,
                 description=error.message[:_LONGEST_FACT],
+            )
+        case errors.JobUnknownError():
+            yield error_details_pb2.ResourceInfo(
+                resource_type="job",
+                resource_name=error.job_id[:_LONGEST_FACT],
+                description=error.message[:_LONGEST_FACT],
+            )
+        case errors.JobStateConflictError():
+            yield error_details_pb2.PreconditionFailure(
+                violations=[
+                    error_details_pb2.PreconditionFailure.Violation(
+                        type="JOB_STATE",
+                        subject=f"job:{error.job_id}",
+                        description=error.message[:_LONGEST_FACT],
+                    )
+                ]
             )
         case _:
             pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import grpc.aio
+from google.protobuf.message import Message
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
 from ingestion_server.ports.clock import Clock
@@ -35,8 +36,18 @@ class Streams:
             # Not a generator that yields: who leaves while a message waits to be sent
             # would not be noticed here, and stay subscribed until it is collected.
             async for message in messages:
-                try:
-                    await context.write(message)
-                except grpc.aio.BaseError:
-                    # The caller left while it was being written.
-                    raise asyncio.CancelledError from None
+                await told(message, context)
+
+
+async def told(message: bytes | Message, context: Context) -> None:
+    """
+    Wait until a message is on its way to a caller.
+
+    Raises:
+        asyncio.CancelledError: The caller left while it was being written.
+
+    """
+    try:
+        await context.write(message)
+    except grpc.aio.BaseError:
+        raise asyncio.CancelledError from None

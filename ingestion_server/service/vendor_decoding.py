@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
-from marketdata.ingestion.v1 import provider_service_pb2, quota_service_pb2
+from marketdata.ingestion.v1 import (
+    job_service_pb2,
+    provider_service_pb2,
+    quota_service_pb2,
+)
 
 from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.interval import SECOND_NS
@@ -18,9 +21,11 @@ _SHORTEST_INTERVAL_SECONDS: Final = 0.05
 _LONGEST_INTERVAL_SECONDS: Final = 3_600.0
 _LONGEST_DURATION_SECONDS: Final = 315_576_000_000
 """What protobuf says a Duration may hold: 10,000 years."""
-_WatchRequest = (
+_WatchVendors = (
     quota_service_pb2.WatchQuotasRequest | provider_service_pb2.WatchProvidersRequest
 )
+WatchRequest = _WatchVendors | job_service_pb2.WatchJobRequest
+"""Asks to be told of changes, but not too often."""
 
 
 class Vendors:
@@ -49,7 +54,7 @@ class Vendors:
             )
 
 
-def watch_of(request: _WatchRequest, vendors: Vendors) -> tuple[Collection[str], float]:
+def watch_of(request: _WatchVendors, vendors: Vendors) -> tuple[Collection[str], float]:
     """
     Return the vendors that a request is about, and the seconds between two messages.
 
@@ -59,9 +64,7 @@ def watch_of(request: _WatchRequest, vendors: Vendors) -> tuple[Collection[str],
     """
     wrong: list[Violation] = []
     wanted = vendors.chosen(request.providers, wrong)
-    interval_seconds = _USUAL_INTERVAL_SECONDS
-    if request.HasField("min_interval"):
-        interval_seconds = _interval(request.min_interval, wrong)
+    interval_seconds = interval_seconds_of(request, wrong)
     refuse(wrong)
     return wanted, interval_seconds
 
@@ -78,7 +81,11 @@ def refuse(wrong: Sequence[Violation]) -> None:
         raise InvalidQueryError(wrong)
 
 
-def _interval(interval: Duration, wrong: list[Violation]) -> float:
+def interval_seconds_of(request: WatchRequest, wrong: list[Violation]) -> float:
+    """Return the seconds between two messages, within their bounds."""
+    if not request.HasField("min_interval"):
+        return _USUAL_INTERVAL_SECONDS
+    interval = request.min_interval
     if interval.seconds < 0 or interval.nanos < 0:
         wrong.append(Violation("min_interval", "must not be negative"))
     elif interval.seconds > _LONGEST_DURATION_SECONDS or interval.nanos >= SECOND_NS:

@@ -7,6 +7,7 @@ from typing import Final
 from marketdata.ingestion.v1 import (
     bar_pb2,
     ingestion_service_pb2,
+    job_pb2,
     provenance_pb2,
     provider_pb2,
     quota_pb2,
@@ -18,6 +19,7 @@ from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.bars import BarState
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import Interval
+from ingestion_server.domain.jobs import JobState, UnitState
 from ingestion_server.domain.quality import FlagKind
 from ingestion_server.domain.query import Priority, SourceMode
 from ingestion_server.domain.result import Completeness, Outcome
@@ -61,6 +63,7 @@ HOURS: Final = {
     ingestion_service_pb2.SESSION_REGULAR: TradingHours.REGULAR,
     ingestion_service_pb2.SESSION_EXTENDED: TradingHours.EXTENDED,
 }
+HOURS_CODES: Final = {word: code for code, word in HOURS.items() if code}
 MODES: Final = {
     source_policy_pb2.SourcePolicy.MODE_UNSPECIFIED: SourceMode.ANY,
     source_policy_pb2.SourcePolicy.MODE_ANY: SourceMode.ANY,
@@ -68,6 +71,7 @@ MODES: Final = {
     source_policy_pb2.SourcePolicy.MODE_PINNED: SourceMode.PINNED,
     source_policy_pb2.SourcePolicy.MODE_CONSENSUS: SourceMode.CONSENSUS,
 }
+MODE_CODES: Final = {word: code for code, word in MODES.items() if code}
 PRIORITIES: Final = {
     ingestion_service_pb2.PRIORITY_UNSPECIFIED: None,
     ingestion_service_pb2.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
@@ -171,3 +175,22 @@ STREAM_EVENT_CODES: Final = {
     StreamEventKind.HEARTBEAT: stream_pb2.StreamEvent.KIND_HEARTBEAT,
     StreamEventKind.CONFLATED: stream_pb2.StreamEvent.KIND_CONFLATED,
 }
+JOB_STATES: Final = {
+    job_pb2.JOB_STATE_RUNNING: JobState.RUNNING,
+    job_pb2.JOB_STATE_PAUSED: JobState.PAUSED,
+    job_pb2.JOB_STATE_PAUSED_QUOTA: JobState.PAUSED_QUOTA,
+    job_pb2.JOB_STATE_SCHEDULED: JobState.SCHEDULED,
+    job_pb2.JOB_STATE_COMPLETED: JobState.COMPLETED,
+    job_pb2.JOB_STATE_INCOMPLETE: JobState.INCOMPLETE,
+    job_pb2.JOB_STATE_CANCELLED: JobState.CANCELLED,
+}
+JOB_STATE_CODES: Final = {word: code for code, word in JOB_STATES.items()}
+UNIT_STATES: Final = {
+    job_pb2.UNIT_STATE_PENDING: UnitState.PENDING,
+    job_pb2.UNIT_STATE_RUNNING: UnitState.RUNNING,
+    job_pb2.UNIT_STATE_LANDED: UnitState.LANDED,
+    job_pb2.UNIT_STATE_PARTIAL: UnitState.PARTIAL,
+    job_pb2.UNIT_STATE_FAILED: UnitState.FAILED,
+    job_pb2.UNIT_STATE_CANCELLED: UnitState.CANCELLED,
+}
+UNIT_STATE_CODES: Final = {word: code for code, word in UNIT_STATES.items()}

@@ -1,1 +1,1 @@
-"""What must survive a restart and is no quota: so far, what operators changed."""
+"""What must survive a restart and is no quota: operators' changes, jobs, bars."""

@@ -129,6 +129,7 @@ async def test_where_all_is_well_every_finding_is_ok() -> None:
         "alpha_vantage",
         "yahoo",
         "finnhub",
+        "iex_cloud",
         "gRPC port",
         "HTTP port",
         "state folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,6 +24,7 @@ from google.rpc import error_details_pb2, status_pb2
 from marketdata.ingestion.v1 import (
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
+    job_service_pb2_grpc,
     provider_service_pb2_grpc,
     quota_pb2,
     quota_service_pb2,
@@ -35,6 +37,7 @@ from ingestion_server.app.wiring import joined
 from ingestion_server.ingest.probing import Prober
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.jobs import JobServicer
 from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.quoting import QuoteDesk
@@ -66,6 +69,7 @@ class ShiftedClock:
     def __init__(self, start: datetime = NOON) -> None:
         self._shift_ns = int(start.timestamp() * 1e9) - time.time_ns()
         self._ahead_seconds = 0.0
+        self._advanced = asyncio.Event()
 
     def now_ns(self) -> int:
         return time.time_ns() + self._shift_ns + int(self._ahead_seconds * 1e9)
@@ -74,7 +78,12 @@ class ShiftedClock:
         return time.monotonic() + self._ahead_seconds
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        until = self.monotonic() + seconds
+        await asyncio.sleep(0)
+        while (left := until - self.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._advanced.wait()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.now_ns() / 1e9, UTC)
@@ -82,6 +91,8 @@ class ShiftedClock:
     def advance(self, seconds: float) -> None:
         """Let time jump, for everybody who holds this clock."""
         self._ahead_seconds += seconds
+        advanced, self._advanced = self._advanced, asyncio.Event()
+        advanced.set()
 
 
 class RefusedError(Exception):
@@ -136,6 +147,7 @@ class House:
     stub: ingestion_service_pb2_grpc.IngestionServiceStub
     quotas: quota_service_pb2_grpc.QuotaServiceStub
     providers: provider_service_pb2_grpc.ProviderServiceStub
+    jobs: job_service_pb2_grpc.JobServiceStub
     channel: grpc.aio.Channel
     target: str
     clock: ShiftedClock
@@ -321,7 +333,11 @@ async def house(
             cache=rooms.cache_use,
             benchmarker=rooms.benchmarking,
         )
-        server = bound_server([servicer, quotas, providers], "127.0.0.1:0", None)
+        server = bound_server(
+            [servicer, quotas, providers, JobServicer(rooms.jobs, door)],
+            "127.0.0.1:0",
+            None,
+        )
         await server.serving()
         target = f"127.0.0.1:{server.port}"
         try:
@@ -330,6 +346,7 @@ async def house(
                     ingestion_service_pb2_grpc.IngestionServiceStub(channel),
                     quota_service_pb2_grpc.QuotaServiceStub(channel),
                     provider_service_pb2_grpc.ProviderServiceStub(channel),
+                    job_service_pb2_grpc.JobServiceStub(channel),
                     channel,
                     target,
                     clock,

@@ -91,7 +91,7 @@ async def test_a_priority_swaps_who_is_asked_first(build: Build) -> None:
 
         assert (before, await who(home)) == (AV, YAHOO)
         assert (told.priority, told.priority_configured) == (5, True)
-        assert list(await vendors(home)) == [YAHOO, AV, "finnhub"]
+        assert list(await vendors(home)) == [YAHOO, AV, "finnhub", "iex_cloud"]
 
 
 async def test_changes_survive_a_restart(build: Build, tmp_path: Path) -> None:
@@ -111,8 +111,9 @@ async def test_changes_survive_a_restart(build: Build, tmp_path: Path) -> None:
         (YAHOO, 5),
         (AV, 10),
         ("finnhub", 30),
+        ("iex_cloud", 40),
     ]
-    assert [one.enabled for one in listed.values()] == [True, False, False]
+    assert [one.enabled for one in listed.values()] == [True, False, False, False]
     assert served == YAHOO
     # They are no news: nobody changed anything since the start.
     assert not first.events

@@ -51,16 +51,16 @@ async def test_all_vendors_are_listed_in_order_with_all_they_declare(
     async with build(settings=FREE) as home:
         listed = await vendors(home)
 
-    assert list(listed) == [AV, YAHOO, "finnhub"]
-    assert [one.priority for one in listed.values()] == [10, 20, 30]
-    for one in listed.values():
+    assert list(listed) == [AV, YAHOO, "finnhub", "iex_cloud"]
+    assert [one.priority for one in listed.values()] == [10, 20, 30, 40]
+    # The one that is no more has tests of its own.
+    serving = [one for one in listed.values() if one.name != "iex_cloud"]
+    for one in serving:
         assert one.enabled
         assert not one.priority_configured
         assert not one.unusable_reason
         assert one.lifecycle.stage == Stage.STAGE_ACTIVE
-    assert [one.price.plan for one in listed.values()] == [
-        *("free", "unofficial", "premium")
-    ]
+    assert [one.price.plan for one in serving] == [*("free", "unofficial", "premium")]
     assert listed[YAHOO].feed_delay.seconds == 900
     assert not listed[AV].HasField("feed_delay")
 

@@ -20,7 +20,10 @@ def listed(door: str, run: Run, *arguments: str) -> dict[str, Any]:
 def test_providers_are_written_as_json(house: tuple[str, str], run: Run) -> None:
     vendors = listed(house[0], run)
 
-    assert list(vendors) == [AV, YAHOO, "finnhub"]
+    assert list(vendors) == [AV, YAHOO, "finnhub", "iex_cloud"]
+    gone = vendors.pop("iex_cloud")
+    assert gone["lifecycle"] == {"stage": "STAGE_RETIRED", "since": "2024-08-31"}
+    assert not gone.get("enabled")
     for one in vendors.values():
         assert one["enabled"]
         assert one["lifecycle"]["stage"] == "STAGE_ACTIVE"

@@ -106,3 +106,11 @@ def test_a_place_is_hard_if_an_operator_chose_it_or_the_order(
     listing = Listing(("acme", "zenith"), ranked=ranked, chosen=frozenset(chosen))
 
     assert (listing.hard("acme"), listing.hard("zenith")) == hard
+
+
+def test_who_is_no_more_is_known_by_name_and_asked_by_nobody_else() -> None:
+    listing = Listing(("acme",), ("off",), ("gone",))
+
+    assert order(SourcePolicy(), listing) == ("acme",)
+    assert order(SourcePolicy(SourceMode.PINNED, ("gone",)), listing) == ("gone",)
+    assert listing.priority("gone") == 30

@@ -19,17 +19,22 @@ from marketdata.ingestion.v1 import (
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
+from ingestion_server.service.jobs import JobServicer
 from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.server import Servicer, bound_server
 from tests.clocks import ManualClock
 from tests.service.benchmarkers import FakeBenchmarker
 from tests.service.directories import FakeDirectory, FakeRouter
+from tests.service.job_desks import FakeJobs
 from tests.service.ledgers import FakeLedger
 
 SERVICES = [
     f"marketdata.ingestion.v1.{name}"
-    for name in ("IngestionService", "QuotaService", "ProviderService")
+    for name in (
+        *("IngestionService", "QuotaService", "ProviderService"),
+        "JobService",
+    )
 ]
 
 
@@ -49,6 +54,7 @@ def servicers(
             cache=directory.cache_use,
             benchmarker=FakeBenchmarker(),
         ),
+        JobServicer(FakeJobs(), door),
     ]
 
 

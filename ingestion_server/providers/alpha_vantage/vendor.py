@@ -9,6 +9,7 @@ from ingestion_server.domain.actions import CorporateActions
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.batching import BarBatching
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
@@ -59,6 +60,7 @@ class AlphaVantage:
     streaming: Streaming | None = None
     quoting: Final[Quoting | None] = AlphaVantageQuoting()
     trade_history: TradeHistory | None = None
+    batching: BarBatching | None = None
     secret_parameters: Final = declarations.SECRET_PARAMETERS
 
     def __init__(

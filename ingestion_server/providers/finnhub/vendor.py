@@ -9,6 +9,7 @@ from ingestion_server.domain.actions import CorporateActions
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.batching import BarBatching
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
@@ -54,6 +55,7 @@ class Finnhub:
     needs_key: bool = True
     quoting: Quoting | None = FinnhubQuoting()
     trade_history: TradeHistory | None = FinnhubTrades()
+    batching: BarBatching | None = None
     secret_parameters: frozenset[str] = declarations.SECRET_PARAMETERS
 
     def __init__(self, *, plan: str | None = None) -> None:

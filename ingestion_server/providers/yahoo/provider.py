@@ -14,6 +14,7 @@ from ingestion_server.domain.errors import MalformedPayloadError, ProviderError
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.batching import BarBatching
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.provider import (
@@ -62,6 +63,7 @@ class Yahoo:
     streaming: Streaming | None = YahooStreaming()
     quoting: Quoting | None = YahooQuoting()
     trade_history: TradeHistory | None = None
+    batching: BarBatching | None = None
     secret_parameters: frozenset[str] = frozenset({"crumb"})
 
     def spelling(self, instrument: Instrument) -> str | None:

@@ -1,0 +1,128 @@
+"""What is done to jobs within transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
+from ingestion_server.ports.jobs import Cursor
+from ingestion_server.store.job_tables import (
+    CONSUMER,
+    JOB,
+    RUN,
+    UNIT,
+    changed_job,
+    changed_run,
+    counted,
+    counts_of,
+    moved,
+    new_unit,
+)
+
+_AT_ONCE: Final = 500
+"""Rows that are written in one go: nobody else is served while they are made."""
+
+
+def named(states: Collection[JobState] | Collection[UnitState]) -> list[str]:
+    """Return what states are called in a row."""
+    return [str(each) for each in states]
+
+
+async def locked(
+    connection: AsyncConnection, job_id: str, *, landings: int = 0
+) -> int | None:
+    """
+    Let nobody else change a job; return its landings, or None if it is gone.
+
+    Args:
+        connection: with a transaction.
+        job_id: of the job.
+        landings: how many there are more from now on.
+
+    """
+    # SQLite, which knows no such lock, has locked all there is.
+    query = (
+        update(JOB)
+        .where(JOB.c.job_id == job_id)
+        .values(landings=JOB.c.landings + landings)
+        .returning(JOB.c.landings)
+        if landings
+        else select(JOB.c.landings).where(JOB.c.job_id == job_id).with_for_update()
+    )
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def save_job(connection: AsyncConnection, job: Job) -> None:
+    """Keep a job instead of what was kept of it."""
+    await connection.execute(
+        update(JOB).where(JOB.c.job_id == job.job_id).values(**changed_job(job))
+    )
+
+
+async def keep_run(
+    connection: AsyncConnection, job: Job, units: Sequence[Unit]
+) -> None:
+    """Keep the units of a run, and their sum."""
+    place = {"job_id": job.job_id, "run": job.run}
+    await connection.execute(insert(RUN), {**place, **changed_run(counted(units))})
+    for at in range(0, len(units), _AT_ONCE):
+        rows = [new_unit(unit) for unit in units[at : at + _AT_ONCE]]
+        await connection.execute(insert(UNIT), rows)
+
+
+async def run_counts(
+    connection: AsyncConnection, job_id: str, run: int
+) -> UnitCounts | None:
+    """Return the sum of a run's units; None if there is no such run."""
+    query = select(RUN).where(RUN.c.job_id == job_id, RUN.c.run == run)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else counts_of(row)
+
+
+async def sum_up(
+    connection: AsyncConnection, job_id: str, run: int, counts: UnitCounts
+) -> None:
+    """Keep the sum of a run's units."""
+    await connection.execute(
+        update(RUN)
+        .where(RUN.c.job_id == job_id, RUN.c.run == run)
+        .values(**changed_run(counts))
+    )
+
+
+async def move_units(
+    connection: AsyncConnection,
+    job_id: str,
+    run: int,
+    counts: UnitCounts,
+    states: Collection[UnitState],
+    to: UnitState,
+    **also: int,
+) -> int:
+    """Let all units of a run in some states be in another; return how many."""
+    changed, units = moved(counts, states, to)
+    if units:
+        await connection.execute(
+            update(UNIT)
+            .where(
+                UNIT.c.job_id == job_id,
+                UNIT.c.run == run,
+                UNIT.c.state.in_(named(states)),
+            )
+            .values(state=to.value, retry_at_ns=0, **also)
+        )
+        await sum_up(connection, job_id, run, changed)
+    return units
+
+
+async def acknowledged_by(
+    connection: AsyncConnection, place: Mapping[str, str]
+) -> Cursor | None:
+    """Return how far a consumer has come; None if it has never said."""
+    query = select(CONSUMER.c.landing, CONSUMER.c.part).filter_by(**place)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Cursor(row.landing, row.part)

@@ -1,0 +1,369 @@
+"""Jobs and their units, in an embedded database or in a PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, final
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from typing_extensions import override
+
+from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
+from ingestion_server.ports.jobs import Cursor, JobStore
+from ingestion_server.store.database import Database, opened_database
+from ingestion_server.store.job_changes import (
+    acknowledged_by,
+    keep_run,
+    locked,
+    move_units,
+    named,
+    run_counts,
+    save_job,
+    sum_up,
+)
+from ingestion_server.store.job_tables import (
+    CONSUMER,
+    JOB,
+    RUN,
+    UNIT,
+    changed_unit,
+    counts_of,
+    exchanged,
+    job_of,
+    new_job,
+    unit_of,
+    words,
+)
+from ingestion_server.store.postgres_place import PostgresPlace
+from ingestion_server.store.sqlite_place import SqlitePlace
+
+FILE_NAME: Final = "jobs.sqlite"
+_BRIEF: Final = [column for column in JOB.c if column is not JOB.c.symbols]
+_UNIT_AND_RUN: Final = select(UNIT, RUN).join_from(
+    UNIT, RUN, (RUN.c.job_id == UNIT.c.job_id) & (RUN.c.run == UNIT.c.run)
+)
+_WITH_BARS: Final = frozenset({UnitState.LANDED, UnitState.PARTIAL})
+
+
+@asynccontextmanager
+async def opened(where: Path | str, *, realm: str = "") -> AsyncIterator[JobStore]:
+    """
+    Open the jobs of this server, which has them for itself until the block ends.
+
+    Args:
+        where: a file, which is made if need be, or the URL of a PostgreSQL, as
+            ``postgresql+asyncpg://user:password@host/database``.
+        realm: whose vendors they are for: jobs for simulated ones are never run with
+            others; empty = the world.
+
+    Raises:
+        StateUnavailableError: They cannot be used, and what to do about that.
+
+    """
+    place = SqlitePlace(where) if isinstance(where, Path) else PostgresPlace(where)
+    async with opened_database(place, realm=realm) as database:
+        yield SqlJobStore(database)
+
+
+@final
+class SqlJobStore(JobStore):
+    """
+    Keep jobs in tables.
+
+    Who changes anything of a job locks its row first, so that changes of one job come
+    one after the other, whichever the database is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def create(self, job: Job, units: Sequence[Unit]) -> Job:
+        """Keep a new job, unless its client key or its id is there."""
+        try:
+            async with self._database.transaction() as connection:
+                await connection.execute(insert(JOB), new_job(job))
+                await keep_run(connection, job, units)
+        except IntegrityError:
+            # Another request with the key, or this one, whose answer was lost.
+            same = JOB.c.job_id == job.job_id
+            if job.client_key:
+                same |= JOB.c.client_key == words(job.client_key)
+            async with self._database.transaction() as connection:
+                found = await connection.execute(select(JOB).where(same))
+                return job_of(found.one())
+        return job
+
+    @override
+    async def job(self, job_id: str) -> Job | None:
+        """Return a job, if there is one."""
+        return await self._job(JOB.c.job_id == words(job_id))
+
+    @override
+    async def by_client_key(self, client_key: str) -> Job | None:
+        """Return the job with a client key that is not empty, if there is one."""
+        return await self._job(JOB.c.client_key == words(client_key))
+
+    @override
+    async def jobs(
+        self,
+        states: Collection[JobState],
+        name_prefix: str,
+        *,
+        before: tuple[int, str] | None,
+        limit: int,
+        with_symbols: bool = True,
+    ) -> Sequence[Job]:
+        """Return jobs, the latest first; no states = all."""
+        query = (
+            select(*(JOB.c if with_symbols else _BRIEF))
+            .order_by(JOB.c.created_ns.desc(), JOB.c.job_id.desc())
+            .limit(limit)
+        )
+        if states:
+            query = query.where(JOB.c.state.in_(named(states)))
+        if name_prefix:
+            prefix = words(name_prefix)
+            # Unlike LIKE, this tells capitals from others in both databases.
+            query = query.where(func.substr(JOB.c.name, 1, len(prefix)) == prefix)
+        if before is not None:
+            created_ns, job_id = before
+            place = tuple_(JOB.c.created_ns, JOB.c.job_id)
+            query = query.where(place < (created_ns, words(job_id)))
+        async with self._database.transaction() as connection:
+            rows = await connection.execute(query)
+        return [job_of(row) for row in rows]
+
+    @override
+    async def save(self, job: Job) -> None:
+        """Keep a job instead of what was kept of it; its spec does not change."""
+        async with self._database.transaction() as connection:
+            await save_job(connection, job)
+
+    @override
+    async def begin_run(self, job: Job, units: Sequence[Unit]) -> None:
+        """Keep a job that begins another run, unless that has begun already."""
+        async with self._database.transaction() as connection:
+            if await locked(connection, job.job_id) is None:
+                return
+            # This may have been done once, and the answer lost.
+            if await run_counts(connection, job.job_id, job.run) is None:
+                await save_job(connection, job)
+                await keep_run(connection, job, units)
+
+    @override
+    async def last_number(self, job_id: str) -> int:
+        """Return the highest number of its units, of any run; 0 = it has none."""
+        query = select(func.max(UNIT.c.number)).where(UNIT.c.job_id == words(job_id))
+        async with self._database.transaction() as connection:
+            return (await connection.execute(query)).scalar_one() or 0
+
+    @override
+    async def units(
+        self,
+        job_id: str,
+        run: int,
+        states: Collection[UnitState],
+        *,
+        after: int,
+        limit: int,
+    ) -> Sequence[Unit]:
+        """Return units of a run in some states with numbers after one, by number."""
+        query = (
+            select(UNIT)
+            .where(
+                UNIT.c.job_id == words(job_id),
+                UNIT.c.run == run,
+                UNIT.c.state.in_(named(states)),
+                UNIT.c.number > after,
+            )
+            .order_by(UNIT.c.number)
+            .limit(limit)
+        )
+        async with self._database.transaction() as connection:
+            rows = await connection.execute(query)
+        return [unit_of(row) for row in rows]
+
+    @override
+    async def take(
+        self, job_id: str, run: int, *, now_ns: int, limit: int
+    ) -> Sequence[Unit]:
+        """Mark pending units that may be tried now as RUNNING, and return them."""
+        due = (
+            select(UNIT.c.number)
+            .where(
+                UNIT.c.job_id == job_id,
+                UNIT.c.run == run,
+                UNIT.c.state == UnitState.PENDING.value,
+                UNIT.c.retry_at_ns <= now_ns,
+            )
+            .order_by(UNIT.c.retry_at_ns, UNIT.c.number)
+            .limit(limit)
+        )
+        taking = (
+            update(UNIT)
+            .where(UNIT.c.job_id == job_id, UNIT.c.number.in_(due))
+            .values(state=UnitState.RUNNING.value, retry_at_ns=0)
+            .returning(UNIT)
+        )
+        async with self._database.transaction() as connection:
+            await locked(connection, job_id)
+            counts = await run_counts(connection, job_id, run)
+            if counts is None or not counts.pending:
+                return []
+            units = [unit_of(row) for row in await connection.execute(taking)]
+            if units:
+                changed = msgspec.structs.replace(
+                    counts,
+                    pending=counts.pending - len(units),
+                    running=counts.running + len(units),
+                )
+                await sum_up(connection, job_id, run, changed)
+        return sorted(units, key=lambda unit: unit.number)
+
+    @override
+    async def keep_unit(self, unit: Unit) -> Unit:
+        """
+        Keep a unit instead of what was kept of it.
+
+        One that was deleted meanwhile is returned as it is, and not kept.
+        """
+        here = (UNIT.c.job_id == unit.job_id, UNIT.c.number == unit.number)
+        step = 1 if unit.state in _WITH_BARS else 0
+        async with self._database.transaction() as connection:
+            landing = await locked(connection, unit.job_id, landings=step)
+            row = (await connection.execute(_UNIT_AND_RUN.where(*here))).one_or_none()
+            if landing is None or row is None:
+                return unit
+            old = unit_of(row)
+            if not step:
+                # What has landed of it before is still to be told.
+                landing = old.landing
+            await connection.execute(
+                update(UNIT).where(*here).values(**changed_unit(unit), landing=landing)
+            )
+            counts = exchanged(counts_of(row), old, unit)
+            await sum_up(connection, unit.job_id, old.run, counts)
+        return msgspec.structs.replace(unit, landing=landing)
+
+    @override
+    async def release(self, job_id: str, *, to: UnitState) -> None:
+        """Let units be in another state that are RUNNING; to CANCELLED, PENDING too."""
+        states = {UnitState.RUNNING}
+        if to is UnitState.CANCELLED:
+            states.add(UnitState.PENDING)
+        async with self._database.transaction() as connection:
+            await locked(connection, job_id)
+            some = or_(*(RUN.c[each.value] > 0 for each in states))
+            rows = await connection.execute(
+                select(RUN).where(RUN.c.job_id == job_id, some)
+            )
+            for row in rows:
+                counts = counts_of(row)
+                await move_units(connection, job_id, row.run, counts, states, to)
+
+    @override
+    async def retry(self, job_id: str, run: int) -> int:
+        """
+        Let units of a run that are FAILED or PARTIAL be PENDING; return how many.
+
+        They are tried as often as if they were new.
+        """
+        states = {UnitState.FAILED, UnitState.PARTIAL}
+        async with self._database.transaction() as connection:
+            await locked(connection, job_id)
+            counts = await run_counts(connection, job_id, run)
+            if counts is None:
+                return 0
+            return await move_units(
+                connection, job_id, run, counts, states, UnitState.PENDING, attempts=0
+            )
+
+    @override
+    async def counts(self, job_id: str, run: int) -> UnitCounts:
+        """Sum up the units of a run."""
+        earliest = (
+            select(func.min(UNIT.c.retry_at_ns))
+            .where(
+                UNIT.c.job_id == RUN.c.job_id,
+                UNIT.c.run == RUN.c.run,
+                UNIT.c.state == UnitState.PENDING.value,
+            )
+            .scalar_subquery()
+            .label("retry_at_ns")
+        )
+        query = select(RUN, earliest).where(
+            RUN.c.job_id == words(job_id), RUN.c.run == run
+        )
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return UnitCounts() if row is None else counts_of(row, row.retry_at_ns)
+
+    @override
+    async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:
+        """Return units that have landed, of all runs, by their landing."""
+        query = (
+            select(UNIT)
+            .where(
+                UNIT.c.job_id == words(job_id),
+                # The index holds only these, and is used only if that is said.
+                UNIT.c.landing > literal_column("0"),
+                UNIT.c.landing > after,
+            )
+            .order_by(UNIT.c.landing)
+            .limit(limit)
+        )
+        async with self._database.transaction() as connection:
+            rows = await connection.execute(query)
+        return [unit_of(row) for row in rows]
+
+    @override
+    async def acknowledge(self, job_id: str, consumer: str, at: Cursor) -> None:
+        """Keep how far a consumer has come; never backwards."""
+        place = {"job_id": words(job_id), "consumer": words(consumer)}
+        async with self._database.transaction() as connection:
+            if await locked(connection, place["job_id"]) is None:
+                return
+            known = await acknowledged_by(connection, place)
+            if known is None:
+                await connection.execute(insert(CONSUMER), {**place, **at._asdict()})
+            elif known < at:
+                await connection.execute(
+                    update(CONSUMER).filter_by(**place).values(**at._asdict())
+                )
+
+    @override
+    async def acknowledged(self, job_id: str, consumer: str) -> Cursor:
+        """Return how far a consumer has come."""
+        place = {"job_id": words(job_id), "consumer": words(consumer)}
+        async with self._database.transaction() as connection:
+            return await acknowledged_by(connection, place) or Cursor()
+
+    @override
+    async def delete(self, job_id: str) -> None:
+        """Forget a job, its units, and how far its consumers have come."""
+        async with self._database.transaction() as connection:
+            await locked(connection, words(job_id))
+            for table in (CONSUMER, UNIT, RUN, JOB):
+                await connection.execute(
+                    delete(table).where(table.c.job_id == words(job_id))
+                )
+
+    async def _job(self, which: ColumnElement[bool]) -> Job | None:
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(select(JOB).where(which))).one_or_none()
+        return None if row is None else job_of(row)
