@@ -31,12 +31,14 @@ UNLIMITED: Final = "99999per1s"
 UNHELPED: Final = {
     "INGESTION_CACHE__ENABLED": "false",
     "INGESTION_SANDBOX__ALPHA_VANTAGE_PLAN": UNLIMITED,
+    "INGESTION_SANDBOX__FINNHUB_PLAN": UNLIMITED,
     "INGESTION_PROVIDERS__YAHOO__PLAN": "unmetered",
 }
 """A server that knows nothing of before, and no quota of `UNLIMITED_VENDORS`."""
 UNLIMITED_VENDORS: Final = (
     *("--alpha-vantage-plan", UNLIMITED),
     *("--yahoo-per-second", "99999"),
+    *("--finnhub-plan", UNLIMITED),
 )
 PATIENCE_SECONDS: Final = 60.0
 SYMBOLS: Final = 60

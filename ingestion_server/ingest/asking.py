@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, final
 
+from ingestion_server.cache.series import SeriesKey
 from ingestion_server.domain.bars import BarState
 from ingestion_server.domain.errors import (
     DeadlineExceededError,
@@ -29,6 +30,8 @@ from ingestion_server.ingest.memory import Memory, Recalled, series_key
 from ingestion_server.ingest.scope import Scope
 from ingestion_server.ingest.vendor import VendorDesk, ask_of, requests_of
 from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.policy import CallTally
+from ingestion_server.ports.quota import Lane
 
 HASTE_SECONDS: Final = 0.05
 """How much later than its calls an attempt ends; whose fault it was, calls say best."""
@@ -60,6 +63,18 @@ class Asker:
         self._flights = flights
         self._memory = memory
 
+    def boarding(
+        self,
+        candidate: Candidate,
+        question: Question,
+        gaps: Sequence[Span],
+        allowance: Allowance,
+    ) -> CallTally | None:
+        """Return the calls of another that would be waited for; None = of nobody."""
+        key = _key(candidate, question, allowance)
+        overdue = partial(self._overdue, allowance.patience_seconds)
+        return self._flights.boarding(key, gaps, overdue=overdue)
+
     async def ask(
         self,
         candidate: Candidate,
@@ -82,8 +97,14 @@ class Asker:
                 if question.fresh:
                     landings.append(await begin(gaps))
                 else:
-                    key = (series_key(candidate.name, question.query), allowance.lane)
-                    arrivals = await self._flights.brought(key, gaps, begin)
+                    key = _key(candidate, question, allowance)
+                    arrivals = await self._flights.brought(
+                        key,
+                        gaps,
+                        begin,
+                        tally=allowance.tally,
+                        overdue=partial(self._overdue, allowance.patience_seconds),
+                    )
                     landings.extend(each.cargo for each in arrivals)
                     shared = any(not each.mine for each in arrivals)
         except TimeoutError:
@@ -107,6 +128,16 @@ class Asker:
             shared,
             hedge,
         )
+
+    def _overdue(self, patience_seconds: float, tally: CallTally) -> bool:
+        """
+        Tell whether a call has been silent for so long.
+
+        Whoever boarded it would be caught with all who did before.
+        """
+        if not tally.under_way or tally.left_at_seconds is None:
+            return False
+        return self._clock.monotonic() - tally.left_at_seconds > patience_seconds
 
     async def _flown(
         self,
@@ -238,6 +269,12 @@ class Asker:
             vendor.refusals,
             self._clock.monotonic,
         )
+
+
+def _key(
+    candidate: Candidate, question: Question, allowance: Allowance
+) -> tuple[SeriesKey, Lane]:
+    return series_key(candidate.name, question.query), allowance.lane
 
 
 def _task(candidate: Candidate, question: Question, spans: Sequence[Span]) -> Task:

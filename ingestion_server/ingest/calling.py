@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import inf
 from typing import Final, TypeVar, final
 
 from ingestion_server.domain.errors import (
@@ -44,6 +45,10 @@ class Allowance:
     most_cost_usd: Decimal | None = None
     """What the calls may cost together; None = no limit."""
     tally: CallTally = field(default_factory=CallTally)
+    longest_retry_wait_seconds: float = inf
+    """Longer than this is not waited for quota to try again what has failed."""
+    patience_seconds: float = inf
+    """A call made for others that was silent for longer is not waited for."""
 
 
 @final
@@ -107,7 +112,6 @@ class Exchange:
                 signed, timeout_seconds=call.timeout_seconds, trip=trip
             )
             call.heard.headers = response.headers
-            call.tally.heard += 1
             self._provider.check(call.request, response)
             if len(response.body) < _LARGE_BYTES:
                 found.append(read(response))
@@ -125,6 +129,7 @@ class Exchange:
             request,
             deadline=allowance.deadline,
             longest_quota_wait_seconds=allowance.longest_quota_wait_seconds,
+            longest_retry_wait_seconds=allowance.longest_retry_wait_seconds,
             last_resort=allowance.last_resort,
             lane=allowance.lane,
             most_cost_usd=allowance.most_cost_usd,

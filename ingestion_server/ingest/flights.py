@@ -16,6 +16,7 @@ from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar, final
 from ingestion_server.domain.errors import ServerStoppingError
 from ingestion_server.domain.query import Span
 from ingestion_server.domain.spans import subtracted
+from ingestion_server.ports.policy import CallTally
 
 _MOST_LINGERING: Final = 64
 """More calls than this, whose answers nobody needs any more, are not waited for."""
@@ -42,6 +43,7 @@ C = TypeVar("C", bound=Cargo)
 class _Flight(Generic[C]):
     key: Hashable
     spans: Sequence[Span]
+    tally: CallTally
     task: asyncio.Task[C]
     waiters: set[asyncio.Task[object] | None] = field(default_factory=set)
 
@@ -92,6 +94,9 @@ class Flights(Generic[C]):
         key: Hashable,
         spans: Sequence[Span],
         begin: Callable[[Sequence[Span]], Awaitable[C]],
+        *,
+        tally: CallTally,
+        overdue: Callable[[CallTally], bool],
     ) -> list[Arrival[C]]:
         """
         Return what flights brought of the spans, by flights under way or new ones.
@@ -101,6 +106,8 @@ class Flights(Generic[C]):
             spans: what of it is wanted.
             begin: begins a flight for spans; what it brings says how it went. After
                 a failure nothing further is begun.
+            tally: where the calls of new ones count.
+            overdue: tells by the calls of a flight that it is not worth boarding.
 
         Raises:
             ServerStoppingError: The server stops.
@@ -108,10 +115,10 @@ class Flights(Generic[C]):
         """
         left, arrivals = list(spans), list[Arrival[C]]()
         while left:
-            flight = self._over(key, left)
+            flight = self._over(key, left, overdue)
             mine = flight is None
             if flight is None:
-                flight = self._begun(key, left, begin)
+                flight = self._begun(key, left, begin, tally)
             cargo = await self._waited(flight)
             if cargo.by_limit and not mine:
                 continue
@@ -121,11 +128,25 @@ class Flights(Generic[C]):
             left = subtracted(left, flight.spans)
         return arrivals
 
-    def linger(self, task: asyncio.Task[object]) -> None:
+    def boarding(
+        self,
+        key: Hashable,
+        spans: Sequence[Span],
+        *,
+        overdue: Callable[[CallTally], bool],
+    ) -> CallTally | None:
+        """Return the calls of the flight that would be waited for; None = a new one."""
+        flight = self._over(key, spans, overdue)
+        return None if flight is None else flight.tally
+
+    def linger(
+        self, task: asyncio.Task[object], *, spare_seconds: float | None = None
+    ) -> None:
         """
         Own a task whose outcome its owner needs no more, and others learn from.
 
-        What only such tasks wait for was given up as too slow: nobody boards it.
+        What only such tasks wait for was given up as too slow: nobody boards it, and
+        its calls may take ``spare_seconds`` each; None = as long as any.
         """
         if self._closed or len(self._lingering) >= _MOST_LINGERING:
             task.cancel()
@@ -134,16 +155,23 @@ class Flights(Generic[C]):
             for flight in flights:
                 if task in flight.waiters and flight.waiters <= self._lingering:
                     self._forget(flight)
+                    if spare_seconds is not None:
+                        flight.tally.desert(spare_seconds)
         task.add_done_callback(self._lingered)
 
     def _lingered(self, task: asyncio.Task[object]) -> None:
         self._lingering.discard(task)
         _looked_at(task)
 
-    def _over(self, key: Hashable, spans: Sequence[Span]) -> _Flight[C] | None:
-        """Return a flight that will bring some of the spans."""
+    def _over(
+        self,
+        key: Hashable,
+        spans: Sequence[Span],
+        overdue: Callable[[CallTally], bool],
+    ) -> _Flight[C] | None:
+        """Return a flight that will bring some of the spans, and soon."""
         for flight in self._flights.get(key, ()):
-            if any(
+            if not overdue(flight.tally) and any(
                 flown.start_ns < span.end_ns and span.start_ns < flown.end_ns
                 for flown in flight.spans
                 for span in spans
@@ -156,6 +184,7 @@ class Flights(Generic[C]):
         key: Hashable,
         spans: Sequence[Span],
         begin: Callable[[Sequence[Span]], Awaitable[C]],
+        tally: CallTally,
     ) -> _Flight[C]:
         if self._closed:
             raise ServerStoppingError("this server is stopping")
@@ -164,7 +193,7 @@ class Flights(Generic[C]):
             return await begin(spans)
 
         task = asyncio.create_task(fly(), name="flight")
-        flight = _Flight(key, tuple(spans), task)
+        flight = _Flight(key, tuple(spans), tally, task)
         self._flights.setdefault(key, []).append(flight)
         self._tasks.add(task)
         # A callback, because a task that is cancelled early runs no `finally`.

@@ -16,14 +16,19 @@ LONGEST_DELAY_SECONDS: Final = 1.0
 _SHORTEST_DELAY_SECONDS: Final = 0.05
 _MOST_SAVED: Final = 10.0
 """Extra calls that may be saved up; a vendor that falls silent is not slow rarely."""
+_PLENTY_SAVED: Final = 5.0
 _LEAST_HEADROOM: Final = 0.2
 """With less quota than this left, none of it is spent on haste."""
-_PATIENCE_SECONDS: Final = 1.5
+_PATIENCE_SECONDS: Final = 1.0
+_PATIENCE_WITH_THE_UNKNOWN_SECONDS: Final = 1.5
 _PATIENCE_WITH_THE_CHOSEN_SECONDS: Final = 5.0
 _PATIENCE_TIMES: Final = 4
 """
-How long silence is borne at least while another vendor is left, longer with one that
-somebody chose to be asked first, and how many times its usual time.
+How long silence is borne at least while another vendor is left, longer with one whose
+usual time nobody knows or that somebody chose to be asked first, and how many times
+its usual time.
+
+The first is when a call becomes overdue for the vendor's health as well.
 """
 
 
@@ -75,6 +80,10 @@ class Hedges:
         usual = self._usual_seconds(candidate, progress)
         if usual is None or chosen:
             return self._longest_seconds
+        if self._saved < _PLENTY_SAVED:
+            # One answer in twenty takes longer than usual, and would use up what is
+            # there for those that never come.
+            usual *= 2
         return min(max(usual, _SHORTEST_DELAY_SECONDS), self._longest_seconds)
 
     def patience_seconds(
@@ -84,7 +93,19 @@ class Hedges:
         chosen = chosen or progress.query.policy.mode is not SourceMode.ANY
         least = _PATIENCE_WITH_THE_CHOSEN_SECONDS if chosen else _PATIENCE_SECONDS
         usual = self._usual_seconds(candidate, progress)
-        return least if usual is None else max(usual * _PATIENCE_TIMES, least)
+        if usual is None:
+            return max(least, _PATIENCE_WITH_THE_UNKNOWN_SECONDS)
+        return max(usual * _PATIENCE_TIMES, least)
+
+    def spare_seconds(self, candidate: Candidate, progress: Progress) -> float | None:
+        """
+        Return how long a call may take that nobody waits for any more.
+
+        None = as long as any other: nobody knows how long the vendor usually takes,
+        and it would never be known if its calls were ended before they are answered.
+        """
+        usual = self._usual_seconds(candidate, progress)
+        return None if usual is None else usual * _PATIENCE_TIMES
 
     def spent(self, candidate: Candidate, progress: Progress) -> bool:
         """Take one extra call, if there is one and the vendor has quota for it."""
@@ -92,6 +113,10 @@ class Hedges:
         if ready:
             self._saved -= 1
         return ready
+
+    def given_back(self, calls: int) -> None:
+        """Take back extra calls that turned out to be none."""
+        self._saved = min(self._saved + calls, _MOST_SAVED)
 
     @staticmethod
     def affordable(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from random import random as chance
-from typing import Any, Final, final
+from typing import Final, final
 
 import msgspec
 
@@ -42,7 +42,8 @@ from ingestion_server.ports.quota import Lane
 
 _SHORT_WAIT_SECONDS: Final = 0.25
 """Quota is not waited for longer while another vendor is free."""
-_PAUSE_SECONDS: Final = 0.1
+_LONGEST_HELD_SECONDS: Final = 2.0
+"""Who waits for quota for longer is taken for silent."""
 _LANES: Final = {
     Priority.INTERACTIVE: Lane.INTERACTIVE,
     Priority.BATCH: Lane.BATCH,
@@ -115,9 +116,7 @@ class Walker:
                 continue
             if not progress.gaps() or not self._back(way):
                 return
-            # Not all at once, and not at once.
-            pause = chance() * _PAUSE_SECONDS * way.rounds  # noqa: S311 - no secret
-            await self._clock.sleep(pause)
+            await self._clock.sleep(way.pause_seconds(chance()))  # noqa: S311 - no secret
 
     def _resumed(self, way: Way) -> bool:
         """Put one ahead again that had no quota at once; tell whether there is one."""
@@ -197,55 +196,69 @@ class Walker:
         self._hedges.asked()
         urgent = way.progress.query.priority is Priority.INTERACTIVE
         if way.question.fresh or not urgent or not way.others:
-            asked = await self._attempt(candidate, way, others=len(way.ahead))
+            gaps, allowance = self._errand(candidate, way, others=len(way.ahead))
+            asked = await self._asker.ask(candidate, way.question, gaps, allowance)
             self._noted(asked, candidate, way)
             return
-        way.heard, way.heard_at = 0, self._clock.monotonic()
+        way.begin_anew()
         try:
             self._begin(candidate, way, hedge=False)
             may_hedge = True
             while way.under_way and way.progress.gaps():
-                seconds, hedge = self._bearable(candidate, way, may_hedge=may_hedge)
+                since = way.silent_since_seconds
+                seconds, hedge = self._bearable(way, may_hedge=may_hedge)
                 done, _ = await asyncio.wait(
                     way.under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
                     self._noted(task.result(), way.under_way.pop(task).candidate, way)
-                if done or not self._silent(way, seconds):
+                if done or seconds is None or since != way.silent_since_seconds:
+                    continue
+                if hedge and way.held:
                     continue
                 may_hedge = self._joined(way, hedge=hedge)
         except BaseException:
             await _ended(way.under_way)
             raise
+        finally:
+            self._hedges.given_back(way.needless)
         self._overtaken(way)
 
-    def _bearable(
-        self, candidate: Candidate, way: Way, *, may_hedge: bool
-    ) -> tuple[float | None, bool]:
-        """Return how long to bear silence, and whether what follows is a hedge."""
+    def _bearable(self, way: Way, *, may_hedge: bool) -> tuple[float | None, bool]:
+        """
+        Return how long to bear silence, and whether what follows is a hedge.
+
+        Each of those under way is given its time. Who was asked for want of another
+        and has failed is no reason to wait anew for the one that is silent.
+        """
         if not way.others:
             return None, False
-        chosen = self.ranking.listing.hard(candidate.name)
-        if may_hedge and way.ahead:
-            delay = self._hedges.delay_seconds(candidate, way.progress, chosen=chosen)
-            if delay is not None:
-                return delay, True
-        patience = self._hedges.patience_seconds(candidate, way.progress, chosen=chosen)
-        silent = self._clock.monotonic() - way.heard_at
-        return max(patience - silent, 0.0), False
-
-    def _silent(self, way: Way, seconds: float | None) -> bool:
-        """Tell whether nothing was heard for so long."""
-        heard = sum(tally.heard for tally in way.progress.pending.values())
-        if heard == way.heard:
-            return seconds is not None
-        way.heard, way.heard_at = heard, self._clock.monotonic()
-        return False
+        now = self._clock.monotonic()
+        early = (way.hedges_at_seconds or now) - now
+        late = way.rests_until_seconds - now
+        for begun in way.under_way.values():
+            asked, silent = begun.candidate, now - begun.silent_since_seconds
+            chosen = self.ranking.listing.hard(asked.name)
+            delay = self._hedges.delay_seconds(asked, way.progress, chosen=chosen)
+            may_hedge = may_hedge and delay is not None
+            held = begun.held_seconds
+            early = max(early, (delay or 0.0) + (held or -silent))
+            late = max(late, self._patience_seconds(asked, way.progress) - silent)
+        if may_hedge and (way.ahead or way.postponed) and early < late:
+            return max(early, 0.0), True
+        return max(late, 0.0), False
 
     def _joined(self, way: Way, *, hedge: bool) -> bool:
         """Ask another vendor as well; tell whether still others may be, early."""
-        if not way.ahead and not self._back(way):
+        if not way.ahead:
+            # Who has failed is not gone back to in haste.
+            if not hedge and self._back(way):
+                pause = way.pause_seconds(chance())  # noqa: S311 - no secret
+                way.rests_until_seconds = self._clock.monotonic() + pause
+                return False
             self._resumed(way)
+        if hedge:
+            way.favour(lambda each: self._hedges.affordable(each, way.progress))
         candidate = self._next(way, way.progress.gaps())
         if candidate is None:
             return False
@@ -254,27 +267,32 @@ class Walker:
         paid = hedge and key not in self._hedged_now
         if paid and not self._hedges.spent(candidate, way.progress):
             way.ahead.appendleft(candidate)
-            return False
+            return way.look_again(self._clock.monotonic())
         task = self._begin(candidate, way, hedge=hedge)
         if paid:
+            way.paid += 1
             self._hedged_now.add(key)
             task.add_done_callback(lambda _: self._hedged_now.discard(key))
-        way.heard_at = self._clock.monotonic()
         return True
 
     def _begin(
         self, candidate: Candidate, way: Way, *, hedge: bool
     ) -> asyncio.Task[Asked]:
-        attempt = self._attempt(candidate, way, others=len(way.ahead), hedge=hedge)
+        gaps, allowance = self._errand(candidate, way, others=len(way.ahead))
+        boarded = self._asker.boarding(candidate, way.question, gaps, allowance)
+        attempt = self._asker.ask(candidate, way.question, gaps, allowance, hedge=hedge)
         task = asyncio.create_task(attempt, name="attempt")
-        way.under_way[task] = Begun(candidate, self._clock.monotonic(), hedge)
+        now, tally = self._clock.monotonic(), allowance.tally
+        due = now + min(candidate.vendor.quota.available_in(), _LONGEST_HELD_SECONDS)
+        way.under_way[task] = Begun(candidate, now, due, hedge, tally, boarded)
+        way.called.append(tally)
         return task
 
-    def _attempt(
-        self, candidate: Candidate, way: Way, *, others: int, hedge: bool = False
-    ) -> Coroutine[Any, Any, Asked]:
+    def _errand(
+        self, candidate: Candidate, way: Way, *, others: int
+    ) -> tuple[Sequence[Span], Allowance]:
         """
-        Ask one vendor for the gaps; ``others`` is how many are left to ask.
+        Return what to ask one vendor for; ``others`` is how many are left to ask.
 
         What the gaps are is found out at once: what another request is brought until
         the asking begins will be known then, and still not be in this answer.
@@ -282,23 +300,29 @@ class Walker:
         progress = way.progress
         gaps = progress.gaps()
         gaps = [*self._wanting(candidate, way, gaps)] or gaps
-        allowance = replace(
+        return gaps, replace(
             self._allowance(candidate, way, others),
             most_cost_usd=pricing.left_usd(progress),
             tally=progress.begun(candidate.name),
+            patience_seconds=self._patience_seconds(candidate, progress),
         )
-        return self._asker.ask(candidate, way.question, gaps, allowance, hedge=hedge)
+
+    def _patience_seconds(self, candidate: Candidate, progress: Progress) -> float:
+        """Return which silence of a vendor is borne while another is left."""
+        chosen = self.ranking.listing.hard(candidate.name)
+        return self._hedges.patience_seconds(candidate, progress, chosen=chosen)
 
     def _allowance(self, candidate: Candidate, way: Way, others: int) -> Allowance:
         """Return an equal share of the time: who hangs must not take it all."""
         now = self._clock.monotonic()
-        left = longest = way.deadline - now
+        left = longest = retry = way.deadline - now
         if others:
             longest = min(_SHORT_WAIT_SECONDS, left)
         elif way.postponed:
             # If it takes longer than is foreseen, another may have quota sooner.
             foreseen = candidate.vendor.quota.available_in()
             longest = min(foreseen + _SHORT_WAIT_SECONDS, left)
+            retry = _SHORT_WAIT_SECONDS
         query = way.progress.query
         return Allowance(
             now + left / (others + 1) if others else way.deadline,
@@ -306,6 +330,7 @@ class Walker:
             last_resort=not others,
             kind=kind_of(query.instrument),
             lane=_LANES[query.priority],
+            longest_retry_wait_seconds=retry,
         )
 
     def _noted(self, asked: Asked, candidate: Candidate, way: Way) -> None:
@@ -348,7 +373,8 @@ class Walker:
             if not way.progress.pending[begun.candidate.name].calls:
                 # It waits for quota still, or for another's call: nothing is learnt.
                 task.cancel()
-            self._flights.linger(task)
+            spare = self._hedges.spare_seconds(begun.candidate, way.progress)
+            self._flights.linger(task, spare_seconds=spare)
             way.progress.given_up(
                 begun.candidate.name,
                 Outcome.OVERTAKEN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final, NamedTuple
@@ -19,9 +19,11 @@ from ingestion_server.ingest.asked import Asked
 from ingestion_server.ingest.asking import Question
 from ingestion_server.ingest.candidates import Candidate
 from ingestion_server.ingest.progress import Progress
+from ingestion_server.ports.policy import CallTally
 
 _MOST_RESUMED: Final = 6
 """How often one vendor is asked again that has no quota at once."""
+_PAUSE_SECONDS: Final = 0.1
 _MOST_ROUNDS: Final = 3
 """How often it is gone back to vendors that failed, after all were asked."""
 
@@ -38,7 +40,35 @@ class Begun(NamedTuple):
 
     candidate: Candidate
     at_seconds: float
+    due_at_seconds: float
+    """When its call leaves, as far as quota goes."""
     hedge: bool
+    tally: CallTally
+    """Its calls."""
+    boarded: CallTally | None
+    """Calls that were begun for another request, and that this one waits for too."""
+
+    @property
+    def silent_since_seconds(self) -> float:
+        """
+        Return since when nothing has come of it; in the future while it is not due.
+
+        A call that leaves shows that the one before has ended. Who waits for the call
+        of another has waited for as long as that has been under way.
+        """
+        left = [
+            tally.left_at_seconds
+            for tally in (self.tally, self.boarded)
+            if tally is not None and tally.left_at_seconds is not None
+        ]
+        return max(left, default=self.due_at_seconds)
+
+    @property
+    def held_seconds(self) -> float:
+        """Return how long it waits for quota still; 0 = a call is out, or may leave."""
+        if self.tally.under_way or (self.boarded and self.boarded.under_way):
+            return 0.0
+        return self.candidate.vendor.quota.available_in()
 
 
 @dataclass(slots=True)
@@ -59,10 +89,60 @@ class Way:
     """How often each was asked again that had no quota at once."""
     rounds: int = 0
     """How often it was gone back."""
-    heard: int = 0
-    """How many calls of those under way were answered when it was looked last."""
-    heard_at: float = 0.0
-    """When one was, or a call was begun."""
+    rests_until_seconds: float = 0.0
+    """Until when those it was gone back to are left alone."""
+    hedges_at_seconds: float | None = None
+    """When somebody has quota to be asked early, since nobody had; None = not tried."""
+    paid: int = 0
+    """How many were asked early since the first of those under way was."""
+    called: list[CallTally] = field(default_factory=list)
+    """The calls of all who were asked since then."""
+
+    @property
+    def silent_since_seconds(self) -> Sequence[float]:
+        """Return since when each of those under way has been silent."""
+        return [begun.silent_since_seconds for begun in self.under_way.values()]
+
+    @property
+    def held(self) -> bool:
+        """Tell whether one of those under way is held up by its quota, and not slow."""
+        return any(begun.held_seconds > 0 for begun in self.under_way.values())
+
+    @property
+    def needless(self) -> int:
+        """Return how many who were asked early took no call beyond the one needed."""
+        extra = sum(bool(tally.calls) for tally in self.called) - 1
+        return max(self.paid - max(extra, 0), 0)
+
+    def pause_seconds(self, share: float) -> float:
+        """Return how long those it is gone back to rest, by a random share."""
+        return share * _PAUSE_SECONDS * self.rounds
+
+    def begin_anew(self) -> None:
+        """Forget those who were asked beside each other before."""
+        self.paid, self.hedges_at_seconds = 0, None
+        self.called.clear()
+
+    def favour(self, wanted: Callable[[Candidate], bool]) -> None:
+        """Put the first of those ahead who is wanted before the others, if one is."""
+        chosen = next(filter(wanted, self.ahead), None)
+        if chosen is not None:
+            self.ahead.remove(chosen)
+            self.ahead.appendleft(chosen)
+
+    def look_again(self, now_seconds: float) -> bool:
+        """
+        Hear that nobody ahead can be asked early now; tell whether one may be, later.
+
+        That is once one has quota again, and looked at a single time.
+        """
+        looked = self.hedges_at_seconds is not None
+        waits = (candidate.vendor.quota.available_in() for candidate in self.ahead)
+        soonest = min((seconds for seconds in waits if seconds > 0), default=None)
+        if looked or soonest is None:
+            return False
+        self.hedges_at_seconds = now_seconds + soonest
+        return True
 
     @property
     def others(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import final
 
 from msgspec.structs import replace
@@ -17,9 +18,9 @@ from ingestion_server.domain.errors import (
 from ingestion_server.policies.limits import DeadlineLimits
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpResponse
-from ingestion_server.ports.policy import Call, Policy, Send
+from ingestion_server.ports.policy import Call, CallTally, Policy, Send
 
-Timeout = Callable[[float], AbstractAsyncContextManager[object]]
+Timeout = Callable[[float], AbstractAsyncContextManager[asyncio.Timeout]]
 
 
 @final
@@ -31,7 +32,8 @@ class Deadline(Policy):
     deadline cut short is not, unless the vendor had a fair share of time. Then the
     vendor's failure is the cause of ``DeadlineExceededError``, where the breaker
     finds it: else a vendor that hangs would never rest as long as callers are less
-    patient than we are.
+    patient than we are. A call that nobody waits for any more takes a connection from
+    others: it ends after a fair time, and is a failure of the vendor as well.
     """
 
     def __init__(
@@ -64,22 +66,47 @@ class Deadline(Policy):
             ProviderUnavailableError: the vendor took too long.
 
         """
-        left = call.deadline - self._clock.monotonic()
+        now = self._clock.monotonic()
+        left = call.deadline - now
         if left <= 0:
             raise late(call)
-        seconds = min(self._limits.call_seconds, left)
-        call.tally.calls += 1
+        tally, seconds = call.tally, min(self._limits.call_seconds, left)
+        if tally.spare_seconds is not None:
+            seconds = min(seconds, self._spared(tally.spare_seconds))
+        tally.calls += 1
+        tally.left_at_seconds = now
+        tally.under_way += 1
         try:
-            async with self._timeout(seconds):
+            async with self._timeout(seconds) as scope:
+                tally.on_deserted = partial(self._deserted, scope, tally, now)
                 return await send(replace(call, timeout_seconds=seconds))
         except TimeoutError:
             # Not chained: whoever looks at the cause shall find the vendor's failure.
-            silent = _silent(call, seconds)
-        if seconds == self._limits.call_seconds:
+            silent = _silent(call, self._clock.monotonic() - now)
+        finally:
+            tally.on_deserted = None
+            tally.under_way -= 1
+        fair = seconds >= self._limits.fair_seconds
+        deserted = fair and tally.spare_seconds is not None
+        if deserted or seconds == self._limits.call_seconds:
             raise silent
-        if seconds >= self._limits.fair_seconds:
+        if fair:
             raise late(call) from silent
         raise late(call)
+
+    def _deserted(
+        self, scope: asyncio.Timeout, tally: CallTally, began_seconds: float
+    ) -> None:
+        """End a call sooner that nobody waits for: it keeps others from being made."""
+        if tally.spare_seconds is None:
+            return
+        took = self._clock.monotonic() - began_seconds
+        left = max(self._spared(tally.spare_seconds) - took, 0.0)
+        end = asyncio.get_running_loop().time() + left
+        scope.reschedule(min(end, scope.when() or end))
+
+    def _spared(self, spare_seconds: float) -> float:
+        return max(self._limits.fair_seconds, spare_seconds)
 
 
 def late(call: Call) -> DeadlineExceededError:

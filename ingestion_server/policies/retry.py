@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import final
 
+from msgspec.structs import replace
 from typing_extensions import override
 
 from ingestion_server.domain.errors import (
@@ -30,7 +31,7 @@ class Retry(Policy):
     pressing on makes it worse. A pause that would end after the caller's deadline, or
     is longer than the limits allow, is not begun: the failure is raised, and it says
     when to come back. A vendor that was silent is not tried again while another is
-    left, and a probe not at all.
+    left or nobody waits any more, and a probe not at all.
 
     How much quota is left is not asked: each try reserves its own, or is refused.
     """
@@ -70,6 +71,7 @@ class Retry(Policy):
                 if pause is None:
                     raise
                 last = e
+                call = _again(call)
             await self._clock.sleep(pause)
 
     def _pause(self, error: ProviderError, failures: int, call: Call) -> float | None:
@@ -82,7 +84,8 @@ class Retry(Policy):
         if failures >= limits.attempts:
             return None
         silent = isinstance(error, ProviderUnavailableError) and error.silent
-        if silent and not call.last_resort:
+        deserted = call.tally.spare_seconds is not None
+        if silent and (deserted or not call.last_resort):
             return None
         # More doublings than this only overflow.
         doubled = limits.first_seconds * 2.0 ** min(failures - 1, 60)
@@ -94,3 +97,9 @@ class Retry(Policy):
         if self._clock.monotonic() + pause >= call.deadline:
             return None
         return pause
+
+
+def _again(call: Call) -> Call:
+    """Return the call as it is tried again: another vendor may have quota sooner."""
+    longest = min(call.longest_quota_wait_seconds, call.longest_retry_wait_seconds)
+    return replace(call, longest_quota_wait_seconds=longest)

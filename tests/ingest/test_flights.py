@@ -11,6 +11,7 @@ import pytest
 from ingestion_server.domain.errors import ServerStoppingError
 from ingestion_server.domain.query import Span
 from ingestion_server.ingest.flights import Arrival, Flights
+from ingestion_server.ports.policy import CallTally
 
 KEY = "bars of acme"
 
@@ -30,6 +31,8 @@ class Airport:
     def __init__(self) -> None:
         self.begun: list[list[Span]] = []
         self.landing: list[asyncio.Future[Parcel]] = []
+        self.tallies: list[CallTally] = []
+        self.overdue: list[CallTally] = []
         self.flights: Flights[Parcel] = Flights()
 
     async def begin(self, spans: Sequence[Span]) -> Parcel:
@@ -40,7 +43,16 @@ class Airport:
 
     def ask(self, *spans: Span, key: str = KEY) -> asyncio.Task[list[Arrival[Parcel]]]:
         """Want some spans."""
-        return asyncio.create_task(self.flights.brought(key, spans, self.begin))
+        self.tallies.append(CallTally())
+        return asyncio.create_task(
+            self.flights.brought(
+                key, spans, self.begin, tally=self.tallies[-1], overdue=self.late
+            )
+        )
+
+    def late(self, tally: CallTally) -> bool:
+        """Tell whether calls are said to have been silent for too long."""
+        return any(tally is each for each in self.overdue)
 
     def land(self, number: int, parcel: Parcel | None = None) -> None:
         """Let a flight come down."""
@@ -212,3 +224,54 @@ async def test_what_others_wait_for_too_is_boarded_still(airport: Airport) -> No
 
     assert [labels(await each) for each in (patient, late)] == [[("0", False)]] * 2
     assert len(airport.begun) == 1
+
+
+async def test_nobody_boards_what_has_been_silent_for_too_long(
+    airport: Airport,
+) -> None:
+    slow = airport.ask(Span(0, 10))
+    await settle()
+    airport.overdue.extend(airport.tallies)
+    second, third = airport.ask(Span(0, 10)), airport.ask(Span(0, 10))
+    await settle()
+    airport.land(1)
+
+    assert [labels(await each) for each in (second, third)] == [
+        [("1", True)],
+        [("1", False)],
+    ]
+    airport.land(0)
+    assert labels(await slow) == [("0", True)]
+
+
+async def test_who_boards_is_told_of_the_calls_that_it_waits_for(
+    airport: Airport,
+) -> None:
+    def boarding(span: Span) -> CallTally | None:
+        return airport.flights.boarding(KEY, [span], overdue=airport.late)
+
+    assert boarding(Span(0, 10)) is None
+    asked = airport.ask(Span(0, 10))
+    await settle()
+
+    assert boarding(Span(5, 15)) is airport.tallies[0]
+    assert boarding(Span(10, 20)) is None
+    airport.overdue.extend(airport.tallies)
+    assert boarding(Span(5, 15)) is None
+    airport.land(0)
+    await asked
+
+
+async def test_calls_that_nobody_waits_for_are_given_only_so_long(
+    airport: Airport,
+) -> None:
+    slow, patient = airport.ask(Span(0, 10)), airport.ask(Span(0, 10))
+    await settle()
+    airport.flights.linger(slow, spare_seconds=4.0)
+    while_one_waits = airport.tallies[0].spare_seconds
+    airport.flights.linger(patient, spare_seconds=4.0)
+
+    assert while_one_waits is None
+    assert airport.tallies[0].spare_seconds == 4.0
+    airport.land(0)
+    await asyncio.wait([slow, patient])

@@ -155,7 +155,7 @@ class FakeQuota:
         return self.price * len(endpoints)
 
     async def reserve(
-        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane
+        self, endpoint: str, *, longest_wait_seconds: float, lane: Lane, times: int = 1
     ) -> Debit:
         """Grant, or refuse."""
         self.asked.append((endpoint, longest_wait_seconds, lane))

@@ -91,3 +91,78 @@ async def test_a_cancelled_call_stays_cancelled(clock: ManualClock) -> None:
     await clock.advance(0.0)
 
     assert task.cancelled()
+
+
+async def test_it_is_known_when_a_call_left_and_whether_it_is_over(
+    clock: ManualClock,
+) -> None:
+    asked, began = call(), clock.monotonic()
+    hanging = Hanging()
+    task = asyncio.ensure_future(deadline(clock)(asked, hanging))
+    await clock.advance(1.0)
+
+    assert (asked.tally.left_at_seconds, asked.tally.under_way) == (began, 1)
+    hanging.ends.set_result(RESPONSE)
+    await task
+    assert (asked.tally.left_at_seconds, asked.tally.under_way) == (began, 0)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["under way", "not begun"])
+async def test_a_call_that_nobody_waits_for_ends_after_its_fair_share_and_is_blamed(
+    *, late: bool
+) -> None:
+    policy = Deadline(DeadlineLimits(fair_seconds=0.001), ManualClock(runs=False))
+    asked = call()
+    if late:
+        asked.tally.desert(0.0)
+    task = asyncio.ensure_future(policy(asked, Hanging()))
+    await asyncio.sleep(0)
+    if not late:
+        asked.tally.desert(0.0)
+
+    with pytest.raises(ProviderUnavailableError) as caught:
+        await task
+
+    assert caught.value.silent
+    assert asked.tally.under_way == 0
+
+
+async def test_a_call_that_nobody_waits_for_may_take_as_long_as_is_usual() -> None:
+    policy = Deadline(DeadlineLimits(fair_seconds=0.001), ManualClock(runs=False))
+    asked, hanging = call(), Hanging()
+    task = asyncio.ensure_future(policy(asked, hanging))
+    await asyncio.sleep(0)
+    asked.tally.desert(5.0)
+    await asyncio.wait([task], timeout=0.01)
+    assert not task.done()
+
+    hanging.ends.set_result(RESPONSE)
+
+    assert await task is RESPONSE
+
+
+async def test_what_is_deserted_is_never_given_more_time_than_before() -> None:
+    policy = Deadline(
+        DeadlineLimits(call_seconds=0.001, fair_seconds=0.001), ManualClock(runs=False)
+    )
+    asked = call()
+    task = asyncio.ensure_future(policy(asked, Hanging()))
+    await asyncio.sleep(0)
+    asked.tally.desert(1000.0)
+
+    with pytest.raises(ProviderUnavailableError):
+        await task
+
+
+async def test_a_caller_without_patience_who_leaves_blames_nobody_either(
+    clock: ManualClock,
+) -> None:
+    asked = call(clock.monotonic() + 2.0)
+    asked.tally.desert(0.0)
+    task = asyncio.ensure_future(deadline(clock)(asked, Hanging()))
+
+    await clock.advance(2.0)
+
+    with pytest.raises(DeadlineExceededError) as caught:
+        await task
+    assert caught.value.__cause__ is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.errors import (
     BreakerOpenError,
@@ -166,3 +167,31 @@ async def test_a_refusal_between_tries_tells_when_to_come_back(
 ) -> None:
     with pytest.raises(QuotaExhaustedError):
         await retry(clock)(call(), Vendor(unavailable(), busy(60.0)))
+
+
+async def test_for_a_second_try_quota_is_waited_for_no_longer_than_is_allowed(
+    clock: ManualClock,
+) -> None:
+    vendor = Vendor(unavailable(), unavailable(), None)
+    asked = replace(
+        call(), longest_quota_wait_seconds=5.0, longest_retry_wait_seconds=0.25
+    )
+
+    await retry(clock)(asked, vendor)
+
+    waits = [each.longest_quota_wait_seconds for each in vendor.calls]
+    assert waits == [5.0, 0.25, 0.25]
+
+
+async def test_who_was_silent_is_not_tried_again_for_nobody(
+    clock: ManualClock,
+) -> None:
+    silent = unavailable()
+    silent.silent = True
+    vendor, asked = Vendor(silent, None), call()
+    asked.tally.desert(4.0)
+
+    with pytest.raises(ProviderUnavailableError):
+        await retry(clock)(asked, vendor)
+
+    assert len(vendor.calls) == 1
