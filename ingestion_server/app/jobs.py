@@ -67,7 +67,8 @@ async def working(parts: JobParts) -> AsyncIterator[JobDesk]:
     limits = msgspec.convert(settings.jobs.model_dump(), JobLimits)
     async with AsyncExitStack() as stack:
         folder = _folder(stack, settings, parts.mode)
-        url = settings.store.url
+        # Bars that do not outlive the server are no use to jobs that do.
+        url = settings.store.url if keeps(settings, parts.mode) else None
         where = folder / FILE_NAME if url is None else url.get_secret_value()
         try:
             store = await stack.enter_async_context(

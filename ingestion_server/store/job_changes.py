@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,6 +24,8 @@ from ingestion_server.store.job_tables import (
     new_unit,
 )
 
+WITH_BARS: Final = frozenset({UnitState.LANDED, UnitState.PARTIAL})
+"""What is told to those who read results."""
 _AT_ONCE: Final = 500
 """Rows that are written in one go: nobody else is served while they are made."""
 
@@ -66,11 +69,20 @@ async def save_job(connection: AsyncConnection, job: Job) -> None:
 async def keep_run(
     connection: AsyncConnection, job: Job, units: Sequence[Unit]
 ) -> None:
-    """Keep the units of a run, and their sum."""
+    """Keep the units of a run, and their sum; what has landed is given its place."""
     place = {"job_id": job.job_id, "run": job.run}
     await connection.execute(insert(RUN), {**place, **changed_run(counted(units))})
+    landed = sum(unit.state in WITH_BARS for unit in units)
+    last = await locked(connection, job.job_id, landings=landed) if landed else 0
+    landing = (last or 0) - landed
     for at in range(0, len(units), _AT_ONCE):
-        rows = [new_unit(unit) for unit in units[at : at + _AT_ONCE]]
+        rows = []
+        for unit in units[at : at + _AT_ONCE]:
+            if unit.state in WITH_BARS:
+                landing += 1
+                rows.append(new_unit(msgspec.structs.replace(unit, landing=landing)))
+            else:
+                rows.append(new_unit(unit))
         await connection.execute(insert(UNIT), rows)
 
 

@@ -33,8 +33,8 @@ VERSION: Final = 1
 """
 Of the tables.
 
-Who changes them counts it up, and has ``database.prepared`` bring tables of the
-version before up to it.
+Who changes them counts it up, and has ``database.py`` bring tables of the version
+before up to it when they are opened.
 """
 TABLES: Final = MetaData()
 # In a PostgreSQL that others use as well, the names tell whose tables these are.
@@ -217,6 +217,8 @@ def changed_unit(unit: Unit) -> Cells:
         for each in unit.missing
     )
     return {
+        # It grows where a split has changed all that came before.
+        "start_ns": unit.start_ns,
         "state": str(unit.state),
         "attempts": unit.attempts,
         "last_reason": words(unit.last_reason),

@@ -26,6 +26,7 @@ from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitSt
 from ingestion_server.ports.jobs import Cursor, JobStore
 from ingestion_server.store.database import Database, opened_database
 from ingestion_server.store.job_changes import (
+    WITH_BARS,
     acknowledged_by,
     keep_run,
     locked,
@@ -56,7 +57,6 @@ _BRIEF: Final = [column for column in JOB.c if column is not JOB.c.symbols]
 _UNIT_AND_RUN: Final = select(UNIT, RUN).join_from(
     UNIT, RUN, (RUN.c.job_id == UNIT.c.job_id) & (RUN.c.run == UNIT.c.run)
 )
-_WITH_BARS: Final = frozenset({UnitState.LANDED, UnitState.PARTIAL})
 
 
 @asynccontextmanager
@@ -243,7 +243,7 @@ class SqlJobStore(JobStore):
         One that was deleted meanwhile is returned as it is, and not kept.
         """
         here = (UNIT.c.job_id == unit.job_id, UNIT.c.number == unit.number)
-        step = 1 if unit.state in _WITH_BARS else 0
+        step = 1 if unit.state in WITH_BARS else 0
         async with self._database.transaction() as connection:
             landing = await locked(connection, unit.job_id, landings=step)
             row = (await connection.execute(_UNIT_AND_RUN.where(*here))).one_or_none()

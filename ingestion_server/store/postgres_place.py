@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from typing_extensions import override
@@ -33,6 +33,10 @@ _LOCK: Final = 0x494E474553544A42
 _SETTING: Final = "store.url (INGESTION_STORE__URL)"
 
 
+class _Wire(Protocol):
+    def is_closed(self) -> bool: ...
+
+
 @final
 class PostgresPlace(Place):
     """
@@ -54,6 +58,7 @@ class PostgresPlace(Place):
         host = self._url.host or self._url.query.get("host") or "localhost"
         self.name = f"PostgreSQL {host}:{self._url.port or 5432}/{self._url.database}"
         self._keeper: AsyncConnection | None = None
+        self._wire: _Wire | None = None
         self._keeping = asyncio.Lock()
 
     @override
@@ -92,7 +97,7 @@ class PostgresPlace(Place):
     async def check(self) -> None:
         """Raise if the lock was lost and somebody else has it."""
         async with self._keeping:
-            if not await self._held():
+            if self._wire is None or self._wire.is_closed():
                 await self._let_go()
                 await self._lock()
 
@@ -127,37 +132,36 @@ class PostgresPlace(Place):
             isolation_level="AUTOCOMMIT",
             connect_args=_CONNECTING,
         )
-        self._keeper = keeper = await engine.connect()
+        keeper = await engine.connect()
         try:
             await keeper.execute(
                 text("select set_config('lock_timeout', :patience, false)"),
                 {"patience": f"{PATIENCE_SECONDS}s"},
             )
             await keeper.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
-        except DBAPIError as error:
-            await self._let_go()
+            self._wire = (await keeper.get_raw_connection()).driver_connection
+        except BaseException as error:
+            await _ended(keeper)
             if getattr(_cause(error), "sqlstate", None) != _NOT_AVAILABLE:
                 raise
             raise StateUnavailableError(
                 f"another server has the jobs in {self.name}: two would do the same "
                 f"work; stop it, or choose another database by {_SETTING}"
             ) from error
-
-    async def _held(self) -> bool:
-        if self._keeper is None:
-            return False
-        raw = await self._keeper.get_raw_connection()
-        wire = raw.driver_connection
-        return wire is not None and not wire.is_closed()
+        self._keeper = keeper
 
     async def _let_go(self) -> None:
-        keeper, self._keeper = self._keeper, None
+        keeper, self._keeper, self._wire = self._keeper, None, None
         if keeper is not None:
-            with suppress(SQLAlchemyError, OSError):
-                # The lock ends with the connection, which must not be used again.
-                await keeper.invalidate()
-            with suppress(SQLAlchemyError, OSError):
-                await keeper.close()
+            await _ended(keeper)
+
+
+async def _ended(connection: AsyncConnection) -> None:
+    """Close a connection, and its lock with it, whatever has become of it."""
+    with suppress(SQLAlchemyError, OSError):
+        await connection.invalidate()
+    with suppress(SQLAlchemyError, OSError):
+        await connection.close()
 
 
 def _parsed(url: str) -> URL:

@@ -27,7 +27,6 @@ from ingestion_server.store.jobs import FILE_NAME, opened
 from tests.store.postgres import PASSWORD, Postgres
 from tests.store.work import all_units, job, landed, summed, units
 
-
 pytestmark = pytest.mark.usefixtures("nothing_blocks")
 
 
@@ -411,6 +410,22 @@ class TestPostgres:
 
             (unit,) = await store.take("one", 1, now_ns=0, limit=1)
             assert (await store.keep_unit(landed(unit))).landing == 1
+
+    async def test_who_gives_up_waiting_for_the_lock_does_not_have_it(
+        self, postgres_server: Postgres
+    ) -> None:
+        name = await asyncio.to_thread(postgres_server.new_database)
+        url = postgres_server.url(name)
+        async with opened(url) as store:
+            await store.create(job(), units(4))
+            await _cut(postgres_server, name)
+            async with opened(url):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await store.take("one", 1, now_ns=0, limit=2)
+
+                with pytest.raises(StateUnavailableError, match="another server has"):
+                    await store.take("one", 1, now_ns=0, limit=2)
 
 
 async def _cut(server: Postgres, database: str) -> None:

@@ -79,7 +79,10 @@ class TestKeeping:
         async with opened(where) as store:
             assert await store.job("one") == kept
             assert await store.by_client_key("key") == kept
-            assert await all_units(store, run=3) == [unit]
+            # It has landed, and so it has a place among what readers are told.
+            told = msgspec.structs.replace(unit, landing=1)
+            assert await all_units(store, run=3) == [told]
+            assert await store.landings("one", after=0, limit=9) == [told]
             assert await store.last_number("one") == 7
 
     async def test_what_is_not_there_is_not_made_up(self, store: JobStore) -> None:

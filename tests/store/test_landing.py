@@ -15,7 +15,7 @@ from ingestion_server.domain.bars import BarSeries, BarState, empty_series
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 from ingestion_server.domain.landed import LandedSource
-from ingestion_server.domain.result import Source
+from ingestion_server.domain.result import Missing, Source
 from ingestion_server.ports.jobs import Landed
 from tests.builders import bars, dates, days, ns, span, times
 from tests.clocks import ManualClock
@@ -169,6 +169,20 @@ async def test_what_is_missing_is_not_complete(tmp_path: Path) -> None:
         ("2024-03-04", "2024-03-05"),
         ("2024-03-08", "2024-03-11"),
     ]
+
+
+async def test_there_may_be_many_holes(tmp_path: Path) -> None:
+    store = landing(tmp_path)
+    holes = days("2020-01-01", 366).open_time_ns[::2]
+    answer = result(days("2020-01-01", 366))
+    answer.missing.extend(
+        Missing(int(start), int(start) + HOUR_NS, "nobody had it") for start in holes
+    )
+
+    await store.land(AAPL, span("2020-01-01", "2021-01-01"), answer)
+
+    covered = await landing(tmp_path).covered(AAPL, ALL)
+    assert [each.start_ns for each in covered] == [hole + HOUR_NS for hole in holes]
 
 
 async def test_a_bar_that_may_still_change_does_not_land_and_ends_what_is_complete(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,7 +19,6 @@ from ingestion_server.domain.interval import MINUTE_NS, Interval
 from ingestion_server.ports.jobs import Landed
 from ingestion_server.store.parquet.placing import ASIDE
 from tests.builders import bars, days, ns, span
-from tests.clocks import ManualClock
 from tests.store import answers
 from tests.store.answers import AAPL, ALL, files, kept, landing, result, whole
 
@@ -194,22 +194,52 @@ async def test_what_is_in_the_place_of_a_file_or_folder_is_named(
     assert files(tmp_path) == [str(FILE)]
 
 
-async def test_a_landing_that_cannot_be_ended_is_ended_later(tmp_path: Path) -> None:
-    clock = ManualClock()
-    store = landing(tmp_path, clock)
+async def test_a_landing_that_cannot_be_ended_is_ended_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     over = span("2022-01-01", "2025-01-01")
     answer = result(days("2022-01-01", 1096))
-    # Nobody can put a file in the place of a folder.
-    blocked = tmp_path / ROOT / "2023.parquet"
-    blocked.mkdir(parents=True)
-    (blocked / "in the way").touch()
-    with pytest.raises(StateUnavailableError):
-        await store.land(AAPL, over, answer)
-    assert not (tmp_path / ROOT / "2022.parquet").exists()
+    replace = Path.replace
 
-    shutil.rmtree(blocked)
-    assert await store.land(AAPL, over, answer) == Landed(1096, 0)
-    assert len(await kept(landing(tmp_path, clock))) == 1096
+    def refuse(path: Path, target: Path) -> Path:
+        if target.name == "2023.parquet":
+            raise OSError(errno.EROFS, "Read-only file system")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    store = landing(tmp_path)
+    for each in (store, store, landing(tmp_path), landing(tmp_path)):
+        with pytest.raises(StateUnavailableError, match=r"2023.parquet: Read-only"):
+            await each.land(AAPL, over, answer)
+        with pytest.raises(StateUnavailableError, match=r"2023.parquet: Read-only"):
+            await each.covered(AAPL, over)
+        await each.land(NVDA, YEAR, result(days("2024-01-01", 31), of=NVDA))
+        assert len(await kept(each, of=NVDA)) == 31
+    assert "2023.parquet: Read-only" in caplog.text
+
+    monkeypatch.undo()
+    for each in (store, landing(tmp_path)):
+        assert len(await kept(each)) == 1096
+        assert await whole(each) == [("2022-01-01", "2025-01-01")]
+    assert not any(name.startswith(ASIDE) for name in files(tmp_path))
+
+
+async def test_a_folder_that_was_taken_away_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = span("2022-01-01", "2025-01-01")
+    store = landing(tmp_path)
+
+    def refuse(_: Path, target: Path) -> Path:
+        raise OSError(errno.EACCES, "Permission denied", target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        with pytest.raises(StateUnavailableError, match="read and write there"):
+            await store.land(AAPL, over, result(days("2022-01-01", 1096)))
+    shutil.rmtree(tmp_path / "bars")
+
+    assert len(await kept(store)) == 1096
 
 
 async def test_what_a_killed_process_left_is_taken_away(tmp_path: Path) -> None:

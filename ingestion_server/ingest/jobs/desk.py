@@ -134,7 +134,9 @@ class JobDesk(Jobs):
         limit: int,
     ) -> Sequence[JobView]:
         """Return jobs, the latest first."""
-        jobs = await self._store.jobs(states, name_prefix, before=before, limit=limit)
+        jobs = await self._store.jobs(
+            states, name_prefix, before=before, limit=limit, with_symbols=False
+        )
         # When each is done is told to those who ask for one.
         return [await self._view(job, foresee=False) for job in jobs]
 

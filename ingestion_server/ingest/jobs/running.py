@@ -113,7 +113,9 @@ class Runner:
         """
         before: tuple[int, str] | None = None
         while True:
-            page = await self._store.jobs(_UNFINISHED, "", before=before, limit=_PAGE)
+            page = await self._store.jobs(
+                _UNFINISHED, "", before=before, limit=_PAGE, with_symbols=False
+            )
             for job in page:
                 await self._store.release(job.job_id, to=UnitState.PENDING)
                 self.begin(job.job_id)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol, final
 
 import msgspec
 
+from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.errors import (
     AllProvidersFailedError,
     CallerThrottledError,
@@ -22,7 +23,7 @@ from ingestion_server.domain.errors import (
     StateUnavailableError,
 )
 from ingestion_server.domain.instrument import instrument
-from ingestion_server.domain.interval import SECOND_NS
+from ingestion_server.domain.interval import DAY_NS, SECOND_NS
 from ingestion_server.domain.jobs import Job, JobSpec, Unit, UnitState
 from ingestion_server.domain.query import BarQuery, Priority, Span
 from ingestion_server.domain.result import Attempt, BarResult, Missing, Outcome
@@ -48,6 +49,8 @@ _NO_ROOM: Final = frozenset(
 """What no unit can do anything about: each would be downloaded for nothing."""
 _SOON_SECONDS: Final = 60.0
 """A quota that is there again so soon is waited for; nobody needs to be told."""
+_OVERLAP_NS: Final = 7 * DAY_NS
+"""There is hardly a week without a session."""
 _PASSING_REASONS: Final = ("QUOTA_EXHAUSTED", "ALL_PROVIDERS_FAILED", "DEADLINE")
 
 
@@ -136,12 +139,19 @@ class UnitWork:
         span = Span(unit.start_ns, unit.end_ns)
         left = subtracted([span], await self._landing.covered(holding, span))
         results: list[BarResult] = []
+        bars: int | None = None
         for stretch in left:
+            asked = await self._overlapping(job, holding, stretch)
             # Before the next is asked for: what is safe is not asked for again.
-            result = await self._ask(job.spec, holding, stretch)
-            await self._landing.land(holding, stretch, result)
+            result = await self._ask(job.spec, holding, asked)
+            landed = await self._landing.land(holding, asked, result)
             results.append(result)
-        bars = len((await self._landing.read(holding, span)).series)
+            bars = landed.bars if asked == span else None
+            if landed.rebased is not None:
+                # All that had landed before has other prices by now.
+                return Worked(_of_all(job, unit))
+        if bars is None:
+            bars = len((await self._landing.read(holding, span)).series)
         attempts = [each for result in results for each in result.attempts]
         missing = [each for result in results for each in result.missing]
         unit = msgspec.structs.replace(
@@ -163,6 +173,19 @@ class UnitWork:
                 landed_at_ns=self._clock.now_ns(),
             )
         )
+
+    async def _overlapping(self, job: Job, holding: Holding, span: Span) -> Span:
+        """
+        Return a span with a few bars before it that have landed, if there are any.
+
+        Only so can be seen that a split or dividend has changed them since. It is for
+        runs that continue others: the first brings all of a series at about one time.
+        """
+        if job.run == 1 or holding.adjustment is Adjustment.RAW:
+            return span
+        before = Span(span.start_ns - _OVERLAP_NS, span.start_ns)
+        known = await self._landing.covered(holding, before)
+        return span if not known else Span(known[-1].start_ns, span.end_ns)
 
     async def _ask(self, spec: JobSpec, holding: Holding, span: Span) -> BarResult:
         query = BarQuery(
@@ -213,6 +236,17 @@ class UnitWork:
             last_reason=reason,
             retry_at_ns=self._clock.now_ns() + int(seconds * SECOND_NS),
         )
+
+
+def _of_all(job: Job, unit: Unit) -> Unit:
+    """Return a unit that is tried again with all that the job wants of its symbol."""
+    return msgspec.structs.replace(
+        unit,
+        start_ns=min(job.spec.start_ns, unit.start_ns),
+        state=UnitState.PENDING,
+        attempts=unit.attempts - 1,
+        last_reason="a split or dividend has changed all prices before it since",
+    )
 
 
 def _no_room(error: IngestionError) -> bool:

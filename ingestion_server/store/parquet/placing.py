@@ -150,8 +150,12 @@ class Placing:
         for move in moves:
             place = self._folder / move.place
             with told("write", place):
-                if (self._aside / move.aside).exists():
-                    (self._aside / move.aside).replace(place)
+                if not (self._aside / move.aside).exists():
+                    continue
+                # Somebody may have taken the folder away since.
+                for grown in made(place.parent):
+                    synced(grown)
+                (self._aside / move.aside).replace(place)
         for folder in {(self._folder / move.place).parent for move in moves}:
             with told("write", folder):
                 synced(folder)
