@@ -20,8 +20,11 @@ from ingestion_server.ingest.live import tokens
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import StreamEncoder, StreamEvent
 
-MOST_BATCH_ITEMS: Final = 512
-"""In one message; clients refuse more than 4 MB."""
+MOST_BATCH_ITEMS: Final = 640
+"""
+In one message: somewhat more than is heard until all that waits is sent, so that no
+small message is left over; clients refuse more than 4 MB.
+"""
 FIRST_SEQUENCE: Final = 1 << 32
 """Numbers below are left for history that stands before what is live."""
 
