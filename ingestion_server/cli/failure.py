@@ -14,6 +14,7 @@ from ingestion_server.client import (
     DeadlineExceededError,
     IngestionClientError,
     InvalidQueryError,
+    JobError,
     LedgerUnavailableError,
     LimitError,
     NoDataError,
@@ -25,6 +26,7 @@ from ingestion_server.client import (
 
 STATUSES: Final[Mapping[type[IngestionClientError], Exit]] = {
     InvalidQueryError: Exit.USAGE,
+    JobError: Exit.USAGE,
     NoDataError: Exit.NO_DATA,
     ServerUnreachableError: Exit.UNREACHABLE,
     ServerStoppingError: Exit.UNREACHABLE,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
-from typing import TextIO, assert_never
+from typing import Final, TextIO, assert_never
 
 from rich.console import Console
 
@@ -18,6 +19,17 @@ from ingestion_server.client import (
     IngestionClientError,
     Query,
     SyncClient,
+)
+
+CSV_COLUMNS: Final = (
+    "time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "state",
+    "provider",
 )
 
 
@@ -73,24 +85,30 @@ def run(
 def write_csv(file: TextIO, bars: Bars) -> None:
     """Write one line per bar; what is unknown is empty."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["time", "open", "high", "low", "close", "volume", "state", "provider"]
-    )
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows(csv_rows(bars))
+
+
+def csv_rows(bars: Bars) -> Iterator[Sequence[str]]:
+    """Return the fields of each bar's line, in the order of `CSV_COLUMNS`."""
     states = {state.value: state.name.lower() for state in BarState}
-    writer.writerows(
-        (time, *map(render.shortest, numbers), states.get(state, ""), provider)
-        for time, *numbers, state, provider in zip(
-            render.times(bars, iso=True),
-            bars.open.tolist(),
-            bars.high.tolist(),
-            bars.low.tolist(),
-            bars.close.tolist(),
-            bars.volume.tolist(),
-            bars.state.tolist(),
-            bars.provider_names(),
-            strict=True,
+    for time, *numbers, state, provider in zip(
+        render.times(bars, iso=True),
+        bars.open.tolist(),
+        bars.high.tolist(),
+        bars.low.tolist(),
+        bars.close.tolist(),
+        bars.volume.tolist(),
+        bars.state.tolist(),
+        bars.provider_names(),
+        strict=True,
+    ):
+        yield (
+            time,
+            *map(render.shortest, numbers),
+            states.get(state, ""),
+            provider,
         )
-    )
 
 
 def _tell_what_is_amiss(aside: Console, bars: Bars) -> None:

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from ingestion_server.cli import (
+    backfill,
     benchmark,
     config,
     doctor,
     exits,
     explain,
     fetch,
+    jobs,
     providers,
     quota,
     quote,
@@ -39,6 +41,8 @@ app.command("serve")(serve.serve)
 app.command("fetch", epilog=exits.EPILOG)(fetch.fetch)
 app.command("quote", epilog=exits.EPILOG)(quote.quote)
 app.command("stream", epilog=exits.EPILOG)(stream.stream)
+app.command("backfill", epilog=exits.EPILOG)(backfill.backfill)
+app.add_typer(jobs.app, name="jobs")
 app.command("quota", epilog=exits.EPILOG)(quota.quota)
 app.command("providers", epilog=exits.EPILOG)(providers.providers)
 app.command("explain", epilog=exits.EPILOG)(explain.explain)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-_RANGE = "Which bars"
+RANGE = "Which bars"
 _SOURCES = "Who may answer"
 OUTPUT = "Output"
 SERVER = "Server"
@@ -19,7 +19,7 @@ Symbol = Annotated[
 IntervalName = Literal["1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"]
 Interval = Annotated[
     IntervalName,
-    typer.Option("--interval", "-i", help="Length of a bar.", rich_help_panel=_RANGE),
+    typer.Option("--interval", "-i", help="Length of a bar.", rich_help_panel=RANGE),
 ]
 Start = Annotated[
     str | None,
@@ -27,7 +27,7 @@ Start = Annotated[
         metavar="DATE|TIME",
         help="First open time: 2025-01-31 or 2025-01-31T14:30:00Z."
         " By default, as many bars as --limit says.",
-        rich_help_panel=_RANGE,
+        rich_help_panel=RANGE,
     ),
 ]
 End = Annotated[
@@ -35,7 +35,7 @@ End = Annotated[
     typer.Option(
         metavar="DATE|TIME",
         help="All bars open before this. By default, now.",
-        rich_help_panel=_RANGE,
+        rich_help_panel=RANGE,
     ),
 ]
 Limit = Annotated[
@@ -47,30 +47,30 @@ Limit = Annotated[
         max=2**31 - 1,
         help="Most bars: with --start the first ones (0 = all), else the last"
         " ones (0 = 100).",
-        rich_help_panel=_RANGE,
+        rich_help_panel=RANGE,
     ),
 ]
 Adjustment = Annotated[
     Literal["raw", "split", "split_dividend"],
-    typer.Option(help="What prices are adjusted for.", rich_help_panel=_RANGE),
+    typer.Option(help="What prices are adjusted for.", rich_help_panel=RANGE),
 ]
 Session = Annotated[
     Literal["regular", "extended"],
-    typer.Option(help="Hours of intraday bars.", rich_help_panel=_RANGE),
+    typer.Option(help="Hours of intraday bars.", rich_help_panel=RANGE),
 ]
 Exchange = Annotated[
     str,
     typer.Option(
         metavar="MIC",
         help="Exchange, such as XLON. By default, the primary one.",
-        rich_help_panel=_RANGE,
+        rich_help_panel=RANGE,
     ),
 ]
 AssetClass = Annotated[
     Literal["equity", "fx", "crypto", "index", "future"] | None,
     typer.Option(
         help="Kind of the instrument. By default, told by the symbol.",
-        rich_help_panel=_RANGE,
+        rich_help_panel=RANGE,
     ),
 ]
 Answerers = Annotated[

@@ -28,7 +28,7 @@ _RENEWAL_SECONDS: Final = 5.0
 """How old that may be which nobody tells unasked."""
 _PAUSE_SECONDS: Final = 0.5
 _REDRAWN_PER_SECOND: Final = 2.0
-_AWAY: Final = (ServerUnreachableError, ServerStoppingError, DeadlineExceededError)
+AWAY: Final = (ServerUnreachableError, ServerStoppingError, DeadlineExceededError)
 """What passes when a server is started again."""
 
 
@@ -196,16 +196,21 @@ async def _persist(
     while True:
         try:
             await work()
-        except _AWAY as error:
+        except AWAY as error:
             away(error)
-        # Something on the way may say at once, again and again, that all is well.
-        await asyncio.sleep(_PAUSE_SECONDS)
-        while True:
-            try:
-                await client.wait_until_serving()
-            except ServerUnreachableError:
-                continue
-            break
+        await comes_back(client)
+
+
+async def comes_back(client: Client) -> None:
+    """Wait until a server that was away serves again, however long."""
+    # Something on the way may say at once, again and again, that all is well.
+    await asyncio.sleep(_PAUSE_SECONDS)
+    while True:
+        try:
+            await client.wait_until_serving()
+        except ServerUnreachableError:
+            continue
+        return
 
 
 def absence(error: IngestionClientError) -> str:

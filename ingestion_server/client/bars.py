@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -170,11 +171,19 @@ class Bars:
         """Make a table with the column ``time`` in UTC; its schema holds the truth."""
         return frames.to_arrow(self.columns, self.metadata())
 
+    def to_parquet(self, path: Path) -> None:
+        """
+        Write a Parquet file: the columns of `to_arrow`, the symbol and the provider.
+
+        Files of several symbols read as one table.
+        """
+        frames.to_parquet(self.columns, self.symbol, self.provider_names(), path)
+
     def to_json(self) -> str:
         """Write the FetchResponse with its bars as rows, in protobuf's JSON."""
         answer = ingestion_service_pb2.FetchResponse()
         answer.CopyFrom(self._answer)
-        _add_rows(answer.series, self.columns)
+        add_rows(answer.series, self.columns)
         return json_format.MessageToJson(answer, ensure_ascii=False)
 
     def metadata(self) -> dict[str, object]:
@@ -241,7 +250,7 @@ def _naive(moment: datetime) -> np.datetime64:
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ns")
 
 
-def _add_rows(series: bar_pb2.BarSeries, columns: Columns) -> None:
+def add_rows(series: bar_pb2.BarSeries, columns: Columns) -> None:
     """Write the bars as rows; what is unknown stays absent."""
     prices = {
         name: values.tolist()

@@ -28,6 +28,13 @@ _SERVICE_CONFIG: Final = {
                     # Done twice, it is as if it were done once.
                     ("ProviderService", "UpdateProvider"),
                     ("ProviderService", "ExplainRoute"),
+                    ("JobService", "GetJob"),
+                    ("JobService", "ListJobs"),
+                    ("JobService", "PauseJob"),
+                    ("JobService", "ResumeJob"),
+                    ("JobService", "CancelJob"),
+                    # Not CreateJob, which without a key would create another one,
+                    # nor those that tell what they did: done again, it is nothing.
                     # Not BenchmarkProviders, which would spend its quota again.
                 )
             ],

@@ -21,6 +21,8 @@ from ingestion_server.client.channel import (
     sync_channel,
     usual_credentials,
 )
+from ingestion_server.client.jobs_aio import Jobs
+from ingestion_server.client.jobs_blocking import SyncJobs
 
 
 class AsyncConnection:
@@ -59,6 +61,11 @@ class AsyncConnection:
     @override
     def __repr__(self) -> str:
         return f"<Client of {self.target}>"
+
+    @property
+    def jobs(self) -> Jobs:
+        """Histories that the server brings by itself, however long it takes."""
+        return Jobs(self._connected, self.target, self._timeout)
 
     async def close(self) -> None:
         """Close the connection and end its calls; another call opens a new one."""
@@ -140,6 +147,11 @@ class SyncConnection:
     @override
     def __repr__(self) -> str:
         return f"<SyncClient of {self.target}>"
+
+    @property
+    def jobs(self) -> SyncJobs:
+        """Histories that the server brings by itself, however long it takes."""
+        return SyncJobs(self._channel, self.target, self._timeout)
 
     def close(self) -> None:
         """Close the connection and end its calls, for good."""

@@ -7,6 +7,9 @@ Failures of the client, one class per `ErrorReason`, grouped by what helps.
     ├── NoDataError                   ask for something else
     │   ├── SymbolUnknownError
     │   └── NoDataUnexplainedError
+    ├── JobError                      look at the jobs that there are
+    │   ├── JobUnknownError
+    │   └── JobStateConflictError     the message says what can be done instead
     ├── LimitError                    come back after .retry_delay
     │   ├── QuotaExhaustedError
     │   ├── CallerThrottledError
@@ -137,9 +140,26 @@ class NoDataError(IngestionClientError):
 class SymbolUnknownError(NoDataError):
     """No vendor knows the symbol, and at least one said so definitely."""
 
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """Symbols that may have been meant, the likeliest first; often none."""
+        return tuple(filter(None, self.metadata.get("suggestions", "").split(",")))
+
 
 class NoDataUnexplainedError(NoDataError):
     """The vendors answered without data, and nobody can tell why."""
+
+
+class JobError(IngestionClientError):
+    """A job is not there, or not in a state for this."""
+
+
+class JobUnknownError(JobError):
+    """There is no job with this id; it may have been deleted."""
+
+
+class JobStateConflictError(JobError):
+    """A job in this state cannot do that."""
 
 
 class LimitError(IngestionClientError):
@@ -231,6 +251,8 @@ BY_REASON: Final[Mapping[str, type[IngestionClientError]]] = MappingProxyType(
         "INVALID_QUERY": InvalidQueryError,
         "SYMBOL_UNKNOWN": SymbolUnknownError,
         "NO_DATA_UNEXPLAINED": NoDataUnexplainedError,
+        "JOB_UNKNOWN": JobUnknownError,
+        "JOB_STATE_CONFLICT": JobStateConflictError,
         "QUOTA_EXHAUSTED": QuotaExhaustedError,
         "CALLER_THROTTLED": CallerThrottledError,
         "SUBSCRIBER_TOO_SLOW": SubscriberTooSlowError,

@@ -1,9 +1,10 @@
-"""From columns to the frames of pandas, polars and Arrow, each of them optional."""
+"""From columns to the frames of pandas, polars and Arrow."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,10 +64,8 @@ def to_polars(columns: Columns) -> pl.DataFrame:
 
 def to_arrow(columns: Columns, metadata: Mapping[str, object]) -> pa.Table:
     """Make a table with the column ``time`` in UTC; what is unknown is null."""
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as e:
-        raise _absent("to_arrow", "arrow") from e
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+
     data = {"time": pa.array(columns.open_time_ns).cast(pa.timestamp("ns", tz="UTC"))}
     for name, values in _floats(columns).items():
         data[name] = pa.array(values, from_pandas=True)
@@ -79,6 +78,24 @@ def to_arrow(columns: Columns, metadata: Mapping[str, object]) -> pa.Table:
             key: value if isinstance(value, str) else json.dumps(value)
             for key, value in metadata.items()
         }
+    )
+
+
+def to_parquet(
+    columns: Columns, symbol: str, providers: Sequence[str], path: Path
+) -> None:
+    """Write a file of all columns, and of symbol and provider of each bar."""
+    table = to_arrow(columns, {})
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+    from pyarrow import parquet  # noqa: PLC0415
+
+    # Words are texts in the file's schema, whatever they are in its pages.
+    state = table["state"].cast(pa.string())
+    table = table.set_column(table.column_names.index("state"), "state", state)
+    table = table.add_column(0, "symbol", pa.array([symbol] * len(table), pa.string()))
+    table = table.append_column("provider", pa.array(providers, pa.string()))
+    parquet.write_table(
+        table.replace_schema_metadata(None), path, compression="zstd", version="2.6"
     )
 
 

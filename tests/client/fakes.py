@@ -16,6 +16,7 @@ from marketdata.ingestion.v1 import (
     bar_pb2,
     ingestion_service_pb2,
     ingestion_service_pb2_grpc,
+    job_service_pb2_grpc,
     provenance_pb2,
     provider_service_pb2_grpc,
     quota_pb2,
@@ -24,6 +25,7 @@ from marketdata.ingestion.v1 import (
     stream_pb2,
 )
 
+from tests.client.jobs import FakeJobs
 from tests.client.streams import FakeStreams
 from tests.client.telling import DAY, FIRST, Refusal, stamp
 from tests.client.vendors import FakeProviders
@@ -166,6 +168,7 @@ class FakeServer:
         self.service = FakeIngestion()
         self.quotas = FakeQuotas()
         self.providers = FakeProviders()
+        self.jobs = FakeJobs()
         self.health = FakeHealth()
         self._threads = ThreadPoolExecutor(4)
         self._server = grpc.server(self._threads)
@@ -178,6 +181,7 @@ class FakeServer:
         provider_service_pb2_grpc.add_ProviderServiceServicer_to_server(
             self.providers, self._server
         )
+        job_service_pb2_grpc.add_JobServiceServicer_to_server(self.jobs, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")
         self.target = f"127.0.0.1:{port}"

@@ -65,3 +65,19 @@ def test_a_traceback_shows_wrong_fields_and_when_to_come_back() -> None:
     error = errors.IngestionClientError("no", details)
 
     assert error.__notes__ == ["start: after end", "Retry in 1.5 s."]
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({}, ()),
+        ({"suggestions": ""}, ()),
+        ({"suggestions": "AAPL,AMAT"}, ("AAPL", "AMAT")),
+    ],
+)
+def test_what_may_have_been_meant_by_an_unknown_symbol_is_read_off_its_error(
+    told: dict[str, str], read: tuple[str, ...]
+) -> None:
+    details = errors.FailureDetails(reason="SYMBOL_UNKNOWN", metadata=told)
+
+    assert errors.SymbolUnknownError("who?", details).suggestions == read

@@ -124,7 +124,6 @@ def test_no_bars_make_empty_frames_of_the_same_shape() -> None:
     [
         ("pandas", "to_pandas", "pandas"),
         ("polars", "to_polars", "polars"),
-        ("pyarrow", "to_arrow", "arrow"),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(
