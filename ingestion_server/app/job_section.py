@@ -10,7 +10,7 @@ class JobSettings(Section):
     """Have histories downloaded."""
 
     units_at_once: Count = 8
-    """Units of one job under way at a time."""
+    """Units of one job under way at a time; more where they may share a call."""
     most_units_at_once: Count = 64
     """Units of all jobs together under way at a time."""
     attempts: Count = 8

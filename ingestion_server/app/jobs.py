@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from ingestion_server.app.keeping import keeps, realm_of
+from ingestion_server.app.keeping import keeps
 from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings
 from ingestion_server.domain.errors import StateUnavailableError
@@ -33,7 +33,8 @@ from ingestion_server.registry.standing import Standings
 from ingestion_server.store.landing import ParquetLanding
 
 LANDED: Final = "landed"
-"""The folder of what has landed, within that of the state."""
+"""The folder of what has landed, within that of the jobs."""
+_SIMULATED: Final = "simulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,10 @@ async def working(parts: JobParts) -> AsyncIterator[JobDesk]:
         # Bars that do not outlive the server are no use to jobs that do.
         url = settings.store.url if keeps(settings, parts.mode) else None
         where = folder / FILE_NAME if url is None else url.get_secret_value()
+        # The simulated market is the same, whichever port it is at.
+        realm = _SIMULATED if parts.mode.simulated else ""
         try:
-            store = await stack.enter_async_context(
-                opened(where, realm=realm_of(parts.mode))
-            )
+            store = await stack.enter_async_context(opened(where, realm=realm))
         except StateUnavailableError as error:
             raise OSError(error.message) from error
         landing = ParquetLanding(folder / LANDED, clock=clock)
@@ -84,7 +85,7 @@ async def working(parts: JobParts) -> AsyncIterator[JobDesk]:
                 parts.vendors,
                 parts.ledger,
                 parts.standings,
-                units_at_once=limits.units_at_once,
+                limits=limits,
             ),
             landing=landing,
             clock=clock,
@@ -108,4 +109,4 @@ def _folder(stack: AsyncExitStack, settings: Settings, mode: Mode) -> Path:
         return Path(stack.enter_context(tempfile.TemporaryDirectory("-jobs")))
     place = settings.state.place() / "jobs"
     # What simulated vendors tell must never be taken for the truth.
-    return place / "simulated" if mode.simulated else place
+    return place / _SIMULATED if mode.simulated else place

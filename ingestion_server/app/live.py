@@ -21,7 +21,7 @@ from ingestion_server.domain.errors import (
     SymbolUnknownError,
 )
 from ingestion_server.domain.instrument import Instrument
-from ingestion_server.domain.query import Priority
+from ingestion_server.domain.query import Priority, SourcePolicy
 from ingestion_server.domain.ticks import TickKind
 from ingestion_server.ingest.candidates import STREAM, Vendor
 from ingestion_server.ingest.fetch import Fetcher
@@ -65,7 +65,6 @@ _POLLED_SHARE: Final = 0.5
 """Polls leave the other half of each window to those who ask."""
 _SHORT_SECONDS: Final = 60.0
 """A window so short is free again before the next poll."""
-_MOST_SPELLED: Final = 20_000
 _UNKNOWN_SECONDS: Final = 10.0
 
 
@@ -97,12 +96,9 @@ async def living(
     clock = parts.clock
     limits = msgspec.convert(parts.settings.stream.model_dump(), StreamLimits)
     encoder = WireEncoder()
+    ups = [_upstream(parts, lambda: hub, each) for each in parts.providers]
     hub = Hub(
-        {
-            up.provider: up
-            for up in map(partial(_upstream, parts), parts.providers)
-            if up
-        },
+        {up.provider: up for up in ups if up},
         Publisher(
             encoder,
             clock,
@@ -111,7 +107,7 @@ async def living(
         ),
         Filler(parts.vendors, clock),
         BarConfirmer(parts.fetcher, clock),
-        lambda instruments: _unknown(quoter(), instruments),
+        partial(_unknown, parts.vendors, quoter),
         clock,
         limits,
     )
@@ -129,14 +125,26 @@ async def living(
 
 
 async def _unknown(
-    quoter: Quoter, instruments: Sequence[Instrument]
+    vendors: Mapping[str, Vendor],
+    quoter: Callable[[], Quoter],
+    instruments: Sequence[Instrument],
 ) -> Mapping[Instrument, ProviderError]:
-    """Return which instruments no vendor knows."""
+    """Return which instruments no vendor knows, at no cost."""
+    names = tuple(
+        name
+        for name, vendor in vendors.items()
+        # Who does not stream has few calls, and half of them are for those who ask.
+        if vendor.provider.streaming is not None
+        or vendor.quota.headroom() >= _POLLED_SHARE
+    )
+    if not names:
+        return {}
     query = QuotesQuery(
         asked=tuple(Asked(each.symbol, each) for each in instruments),
+        policy=SourcePolicy(providers=names, max_cost_usd=0.0),
         priority=Priority.BATCH,
     )
-    answers = await quoter.quotes(query, budget_seconds=_UNKNOWN_SECONDS)
+    answers = await quoter().quotes(query, budget_seconds=_UNKNOWN_SECONDS)
     return {
         instrument: answer.snapshot
         for instrument, answer in zip(instruments, answers, strict=True)
@@ -144,14 +152,20 @@ async def _unknown(
     }
 
 
-def _upstream(parts: Parts, provider: Provider) -> Upstream | None:
+def _upstream(
+    parts: Parts, hub: Callable[[], Hub], provider: Provider
+) -> Upstream | None:
     """Return where a vendor's live data come from; None if nowhere."""
     if parts.dialler is None:
         return None
     if provider.streaming is not None:
         return _streamed(parts, provider, provider.streaming, parts.dialler)
     if provider.quoting is not None:
-        return _Polls(parts, provider, provider.quoting).upstream()
+
+        def wanted(symbol: str) -> Instrument | None:
+            return hub().sources.instrument_of(provider.name, symbol)
+
+        return _Polls(parts, provider, provider.quoting, wanted).upstream()
     return None
 
 
@@ -206,11 +220,18 @@ def _available(vendors: Mapping[str, Vendor], name: str) -> ProviderError | None
 class _Polls:
     """Make a stream of a vendor that has none, by asking it."""
 
-    def __init__(self, parts: Parts, provider: Provider, quoting: Quoting) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        provider: Provider,
+        quoting: Quoting,
+        instrument_of: Callable[[str], Instrument | None],
+    ) -> None:
+        """``instrument_of`` tells what is wanted by the vendor's own symbol."""
         self._parts = parts
         self._provider = provider
         self._quoting = quoting
-        self._spelled: dict[str, Instrument] = {}
+        self._instrument_of = instrument_of
 
     def upstream(self) -> Upstream:
         """Return it."""
@@ -223,18 +244,10 @@ class _Polls:
                 feed_delay_seconds=self._provider.feed_delay_seconds,
             ),
             self._connect,
-            self._spelling,
+            self._provider.spelling,
             partial(_available, self._parts.vendors, self._provider.name),
             polled=True,
         )
-
-    def _spelling(self, instrument: Instrument) -> str | None:
-        symbol = self._provider.spelling(instrument)
-        if symbol is not None:
-            if len(self._spelled) >= _MOST_SPELLED:
-                self._spelled.pop(next(iter(self._spelled)))
-            self._spelled[symbol] = instrument
-        return symbol
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[Connection]:
@@ -247,7 +260,7 @@ class _Polls:
             vendor,
             self._quoting,
             self._parts.clock,
-            instrument_of=self._spelled.get,
+            instrument_of=self._instrument_of,
             pause_seconds=self._pause_seconds,
         )
 

@@ -13,6 +13,7 @@ from ingestion_server.ingest.quote_flights import QuoteFlights
 from ingestion_server.ingest.quote_route import QuoteRoute
 from ingestion_server.ingest.quoting import Latest, Quoter, nothing_live
 from ingestion_server.ingest.ranking import Ranking
+from ingestion_server.ingest.suggesting import Suggester
 from ingestion_server.ports.clock import Clock
 from ingestion_server.registry.standing import Standings
 
@@ -27,6 +28,7 @@ async def quoting(  # noqa: PLR0913 - everything that it joins
     standings: Standings,
     clock: Clock,
     random: Callable[[], float],
+    suggester: Suggester,
     live: Latest = nothing_live,
 ) -> AsyncIterator[Quoter]:
     """Tell quotes while the block lasts; its end ends what is under way."""
@@ -44,4 +46,5 @@ async def quoting(  # noqa: PLR0913 - everything that it joins
             ranking,
             clock,
             live=live,
+            suggester=suggester,
         )

@@ -42,6 +42,7 @@ from ingestion_server.ingest.asked import Landed
 from ingestion_server.ingest.benchmarking import Benchmarking
 from ingestion_server.ingest.call_meter import CallMeter
 from ingestion_server.ingest.candidates import kinds_served
+from ingestion_server.ingest.coaches import Coaches
 from ingestion_server.ingest.entrants import Registrar
 from ingestion_server.ingest.events import Events
 from ingestion_server.ingest.fetch import Fetcher
@@ -55,6 +56,7 @@ from ingestion_server.ingest.quoting import Quoter
 from ingestion_server.ingest.ranking import Ranking
 from ingestion_server.ingest.roster import Roster
 from ingestion_server.ingest.shelf import ActionsCache
+from ingestion_server.ingest.suggesting import MOST_KEPT, SearchCache, Suggester
 from ingestion_server.ingest.walk import Walker
 from ingestion_server.policies.breaker import Breakers
 from ingestion_server.ports.caching import CacheReport
@@ -183,6 +185,7 @@ async def joined(
             clock=clock,
         )
         memory = await stack.enter_async_context(remembering(settings, mode, clock))
+        coaches = await stack.enter_async_context(Coaches(clock))
         # Last, and so closed first: what is under way writes into the others.
         flights: Flights[Landed] = await stack.enter_async_context(Flights())
         hedges = Hedges(
@@ -190,6 +193,10 @@ async def joined(
             share=settings.hedge.share,
             longest_delay_seconds=settings.hedge.longest_delay_seconds,
         )
+        searches: SearchCache = await stack.enter_async_context(
+            BoundedCache(MOST_KEPT, clock)
+        )
+        suggester = Suggester(active, ranking, searches, clock)
         fetcher = Fetcher(
             active,
             Walker(
@@ -199,10 +206,13 @@ async def joined(
                 hedges,
                 ranking,
                 most_calls=settings.retry.attempts,
+                # Who shares a call is chance: no recording would be found again.
+                coaches=None if mode.record or mode.replay else coaches,
             ),
             calendars=calendars,
             transport=recordings,
             clock=clock,
+            suggester=suggester,
         )
         live: list[Quoter] = []
         hub, desk = await stack.enter_async_context(
@@ -233,6 +243,7 @@ async def joined(
                 standings=standings,
                 clock=clock,
                 random=draw,
+                suggester=suggester,
                 live=hub.directory.latest,
             )
         )

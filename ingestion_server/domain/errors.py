@@ -32,6 +32,7 @@ of it is decided by one table in the service.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -58,6 +59,10 @@ class IngestionError(Exception):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         """When trying again can help; None if it cannot, or nobody knows."""
+        self.calls = 0
+        """Calls of vendors that were made in vain."""
+        self.cost_usd = Decimal(0)
+        """What they cost."""
 
     def facts(self) -> dict[str, str]:
         """Return the machine-readable particulars, without secrets."""
@@ -192,14 +197,26 @@ class SymbolUnknownError(ProviderError):
 
     reason = "SYMBOL_UNKNOWN"
 
-    def __init__(self, message: str, *, provider: str, symbol: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        symbol: str = "",
+        suggestions: Sequence[str] = (),
+    ) -> None:
         super().__init__(message, provider=provider)
         self.symbol = symbol
+        self.suggestions = tuple(suggestions)
+        """Symbols that may have been meant, the likeliest first."""
 
     @override
     def facts(self) -> dict[str, str]:
         """Return the machine-readable particulars."""
-        return {"providers": self.provider, "symbol": self.symbol}
+        facts = {"providers": self.provider, "symbol": self.symbol}
+        if self.suggestions:
+            facts["suggestions"] = ",".join(self.suggestions)
+        return facts
 
 
 class NoDataUnexplainedError(ProviderError):

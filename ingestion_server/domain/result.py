@@ -70,6 +70,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """Whether it was asked beside another that was slow."""
     shared: bool = False
     """Whether the answer, or a part of it, came of another request's calls."""
+    shared_calls: int = 0
+    """How many of those were about this question from the start."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

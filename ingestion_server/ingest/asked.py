@@ -81,7 +81,8 @@ class Asked:
             return Outcome.SERVED
         if isinstance(error, NoDataUnexplainedError | CapabilityMissingError):
             return Outcome.NO_DATA
-        called = self.tally.calls or self.shared
+        tally = self.tally
+        called = tally.calls or tally.shared_calls or self.shared
         return Outcome.FAILED if called else Outcome.SKIPPED
 
 

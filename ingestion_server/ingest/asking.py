@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, final
@@ -23,14 +23,17 @@ from ingestion_server.domain.spans import hull, joined, subtracted
 from ingestion_server.ingest.asked import Asked, Landed, by_limit
 from ingestion_server.ingest.calling import Allowance
 from ingestion_server.ingest.candidates import Candidate
+from ingestion_server.ingest.coaches import Coaches, Passenger, Told
 from ingestion_server.ingest.collected import Piece
 from ingestion_server.ingest.flights import Flights
 from ingestion_server.ingest.making import Task
 from ingestion_server.ingest.memory import Memory, Recalled, series_key
 from ingestion_server.ingest.scope import Scope
-from ingestion_server.ingest.vendor import VendorDesk, ask_of, requests_of
+from ingestion_server.ingest.vendor import Share, VendorDesk, ask_of, requests_of
 from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.policy import CallTally
+from ingestion_server.ports.provider import BarAsk
 from ingestion_server.ports.quota import Lane
 
 HASTE_SECONDS: Final = 0.05
@@ -56,10 +59,20 @@ class Asker:
     """Ask vendors, once for all who want the same at the same time."""
 
     def __init__(
-        self, clock: Clock, flights: Flights[Landed], memory: Memory | None
+        self,
+        clock: Clock,
+        flights: Flights[Landed],
+        coaches: Coaches | None,
+        memory: Memory | None,
     ) -> None:
-        """Set up; without ``memory``, nothing is known from before."""
+        """
+        Set up.
+
+        Without ``coaches`` questions share no calls, and without ``memory`` nothing is
+        known from before.
+        """
         self._clock = clock
+        self._coaches = coaches
         self._flights = flights
         self._memory = memory
 
@@ -135,9 +148,10 @@ class Asker:
 
         Whoever boarded it would be caught with all who did before.
         """
-        if not tally.under_way or tally.left_at_seconds is None:
+        calls = tally.aboard or tally
+        if not calls.under_way or calls.left_at_seconds is None:
             return False
-        return self._clock.monotonic() - tally.left_at_seconds > patience_seconds
+        return self._clock.monotonic() - calls.left_at_seconds > patience_seconds
 
     async def _flown(
         self,
@@ -268,7 +282,23 @@ class Asker:
             vendor.actions_of,
             vendor.refusals,
             self._clock.monotonic,
+            self._sharing(candidate, allowance),
         )
+
+    def _sharing(self, candidate: Candidate, allowance: Allowance) -> Share | None:
+        """Return what asks together with others; None if that is not to be."""
+        coaches, vendor = self._coaches, candidate.vendor
+        batching = vendor.provider.batching
+        if coaches is None or batching is None or allowance.lane is not Lane.BATCH:
+            return None
+
+        async def share(
+            request: HttpRequest, ask: BarAsk, read: Callable[[HttpResponse], Told]
+        ) -> Told:
+            passenger = Passenger(ask, request, read, allowance)
+            return await coaches.told(vendor.exchange, batching, passenger)
+
+        return share
 
 
 def _key(

@@ -27,6 +27,8 @@ BARS: Final = "bars:"
 STREAM: Final = "stream"
 """The kind of data that a vendor's one connection is, whatever comes by it."""
 """Begins the kinds of data that are bars."""
+SEARCH: Final = "search"
+"""The kind of data that symbols are which are like another."""
 
 BreakerOf = Callable[[str], BreakerState]
 """Tell where the breaker of a kind of data stands."""
@@ -93,6 +95,8 @@ def kinds_served(provider: Provider) -> frozenset[str]:
         kinds.update(f"trades:{asset_class}" for asset_class in streamed)
     if provider.streaming is not None:
         kinds.add(STREAM)
+    if provider.symbol_search is not None:
+        kinds.add(SEARCH)
     if provider.quoting is not None:
         kinds.update(map(quotes_kind_of, provider.quoting.asset_classes))
     return frozenset(kinds)

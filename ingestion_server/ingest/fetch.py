@@ -11,13 +11,16 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ingestion_server.domain.errors import (
     DeadlineExceededError,
+    IngestionError,
     ProviderError,
+    SymbolUnknownError,
 )
 from ingestion_server.domain.query import BarQuery, SourceMode
 from ingestion_server.domain.result import Attempt, BarResult, Outcome
@@ -36,6 +39,7 @@ from ingestion_server.ingest.progress import Progress
 from ingestion_server.ingest.ranking import Ranked
 from ingestion_server.ingest.recalling import recall, recall_stale
 from ingestion_server.ingest.scope import scope
+from ingestion_server.ingest.suggesting import Suggester
 from ingestion_server.ingest.walk import Walker
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
@@ -79,6 +83,7 @@ class Fetcher:
         calendars: Calendars,
         transport: Transport | None,
         clock: Clock,
+        suggester: Suggester | None = None,
     ) -> None:
         """
         Set up.
@@ -90,6 +95,7 @@ class Fetcher:
             transport: tells, for recordings, when they were made; None = there are
                 none.
             clock: tells how much time is left.
+            suggester: tells what an unknown symbol may mean; None = nobody does.
 
         """
         self._vendors = vendors
@@ -99,6 +105,7 @@ class Fetcher:
         self._calendars = calendars
         self._transport = transport
         self._clock = clock
+        self._suggester = suggester
         # Bounded: there are no more names than there are venues.
         self._late_calendars: set[str] = set()
 
@@ -126,6 +133,25 @@ class Fetcher:
             IngestionError: There is no answer; the error says why.
 
         """
+        deadline = self._clock.monotonic() + budget_seconds
+        try:
+            return await self._answered(
+                query, budget_seconds=budget_seconds, most_bars=most_bars, fresh=fresh
+            )
+        except SymbolUnknownError as error:
+            if self._suggester is None:
+                raise
+            raise await self._suggester.completed(
+                error,
+                query.instrument,
+                query.policy,
+                query.priority,
+                left_seconds=deadline - self._clock.monotonic(),
+            ) from None
+
+    async def _answered(
+        self, query: BarQuery, *, budget_seconds: float, most_bars: int, fresh: bool
+    ) -> BarResult:
         if query.policy.mode is SourceMode.CONSENSUS:
             deadline = self._clock.monotonic() + budget_seconds
 
@@ -205,7 +231,7 @@ class Fetcher:
         self._count(progress, fresh=fresh)
         no_answer = failure(progress)
         if no_answer is not None:
-            raise no_answer
+            raise _charged(no_answer, progress)
         return answer(progress, now_ns=self._clock.now_ns())
 
     def _late(
@@ -224,9 +250,10 @@ class Fetcher:
             progress.given_up(name, Outcome.FAILED, reason)
         recall_stale(self._memory, able, progress)
         if not (progress.collected.pieces and progress.query.policy.allow_partial):
-            raise DeadlineExceededError(
+            late = DeadlineExceededError(
                 "the deadline passed while asking: " + tried, attempts=tried
-            ) from error
+            )
+            raise _charged(late, progress) from error
 
     def _count(self, progress: Progress, *, fresh: bool) -> None:
         """Count what the memory was worth."""
@@ -363,3 +390,12 @@ class Fetcher:
             transport=self._transport,
             now_ns=now_ns,
         )
+
+
+def _charged(error: IngestionError, progress: Progress) -> IngestionError:
+    """Return an error that tells what it took to find out."""
+    error.calls = sum(attempt.calls for attempt in progress.attempts)
+    error.cost_usd = sum(
+        (attempt.cost_usd for attempt in progress.attempts), Decimal(0)
+    )
+    return error

@@ -277,7 +277,8 @@ class Progress:
                 cost_usd=tally.cost_usd,
                 calls=tally.calls,
                 hedge=asked.hedge,
-                shared=asked.shared,
+                shared=asked.shared or bool(tally.shared_calls),
+                shared_calls=tally.shared_calls,
             )
         )
         return error
@@ -306,6 +307,8 @@ class Progress:
                 latency_seconds=latency_seconds,
                 cost_usd=tally.cost_usd,
                 calls=tally.calls,
+                shared=bool(tally.shared_calls),
+                shared_calls=tally.shared_calls,
             )
         )
 

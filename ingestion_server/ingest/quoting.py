@@ -35,6 +35,7 @@ from ingestion_server.ingest.quote_case import Case
 from ingestion_server.ingest.quote_route import Candidate, QuoteRoute
 from ingestion_server.ingest.quote_turn import Purse, Turn
 from ingestion_server.ingest.ranking import Ranking
+from ingestion_server.ingest.suggesting import Suggester
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import Asked, QuoteAnswer, Quotes, QuotesQuery
 from ingestion_server.ports.policy import LONGEST_QUOTA_WAIT_SECONDS
@@ -74,6 +75,7 @@ class Quoter(Quotes):
         clock: Clock,
         *,
         live: Latest = nothing_live,
+        suggester: Suggester | None = None,
     ) -> None:
         """
         Set up.
@@ -84,6 +86,7 @@ class Quoter(Quotes):
             ranking: knows which vendors there are.
             clock: tells how much time is left.
             live: tells what is live.
+            suggester: tells what an unknown symbol may mean; None = nobody does.
 
         """
         self._route = route
@@ -91,6 +94,7 @@ class Quoter(Quotes):
         self._ranking = ranking
         self._clock = clock
         self._live = live
+        self._suggester = suggester
 
     @override
     async def quotes(
@@ -124,7 +128,12 @@ class Quoter(Quotes):
                 walk = _Walk(query, kind, list(same), purse, hasty)
                 group.create_task(self._walked(walk, names))
         pinned = query.policy.mode is SourceMode.PINNED
-        return [_answer(asked, cases, pinned=pinned) for asked in query.asked]
+        answers = [_answer(asked, cases, pinned=pinned) for asked in query.asked]
+        if self._suggester is None:
+            return answers
+        return await self._suggester.completed_quotes(
+            query, answers, left_seconds=deadline - self._clock.monotonic()
+        )
 
     def _names(self, query: QuotesQuery) -> Sequence[str]:
         if query.policy.mode is SourceMode.CONSENSUS:

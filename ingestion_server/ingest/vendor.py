@@ -21,6 +21,9 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.quality import QualityFlag
+from ingestion_server.domain.query import Span
+from ingestion_server.domain.spans import hull
+from ingestion_server.ingest.coaches import Told
 from ingestion_server.ingest.collected import Piece
 from ingestion_server.ingest.making import (
     Task,
@@ -46,6 +49,16 @@ class Send(Protocol):
         self, request: HttpRequest, read: Callable[[HttpResponse], T]
     ) -> T:
         """Return what is read of the answer, or raise a classified error."""
+        ...
+
+
+class Share(Protocol):
+    """Ask one question, by a call that may be about others as well."""
+
+    async def __call__(
+        self, request: HttpRequest, ask: BarAsk, read: Callable[[HttpResponse], Told]
+    ) -> Told:
+        """Return the page and when it came; raises as making the request alone."""
         ...
 
 
@@ -85,6 +98,8 @@ class VendorDesk:
     actions_of: ActionsOf
     refusals: Refusals
     monotonic: Callable[[], float]
+    share: Share | None
+    """For bars of one request, which others may wait for too; None = for none."""
 
     async def bars(self, task: Task) -> tuple[Piece | None, IngestionError | None]:
         """
@@ -127,8 +142,10 @@ class VendorDesk:
         pages: list[Page] = []
         received_at_ns = 0
         try:
-            for request in requests_of(self.provider, task, ask):
-                for page, arrived_ns in await self._sent(request, task, ask):
+            requests = requests_of(self.provider, task, ask)
+            share = self.share if len(requests) == 1 else None
+            for request in requests:
+                for page, arrived_ns in await self._sent(request, task, ask, share):
                     pages.append(page)
                     received_at_ns = max(received_at_ns, arrived_ns)
         except (ProviderError, DeadlineExceededError) as error:
@@ -136,18 +153,21 @@ class VendorDesk:
         return pages, received_at_ns, None
 
     async def _sent(
-        self, request: HttpRequest, task: Task, ask: BarAsk
-    ) -> list[tuple[Page, int]]:
+        self, request: HttpRequest, task: Task, ask: BarAsk, share: Share | None
+    ) -> list[Told]:
         """
         Return the pages of a request, and when each arrived.
 
         What the plan refuses is asked for once more without it.
         """
 
-        def read(response: HttpResponse) -> tuple[Page, int]:
+        def read(response: HttpResponse) -> Told:
             return self.provider.read_bars(response, ask), response.received_at_ns
 
         try:
+            if share is not None:
+                whole = msgspec.structs.replace(ask, span=_whole(task))
+                return [await share(request, whole, read)]
             return [await self.send(request, read)]
         except EntitlementMissingError as error:
             if error.feature != request.feature or error.feature in ask.refused:
@@ -239,6 +259,11 @@ class VendorDesk:
             first_trade_ns=_first_trade_ns(pages),
             flags=inside,
         )
+
+
+def _whole(task: Task) -> Span:
+    """Return what a vendor is asked for to have all gaps."""
+    return hull([source_span(gap, task) for gap in task.gaps])
 
 
 def _first_trade_ns(pages: list[Page]) -> int | None:

@@ -29,6 +29,7 @@ from ingestion_server.ingest.asked import Asked, Landed
 from ingestion_server.ingest.asking import Asker, Question
 from ingestion_server.ingest.calling import Allowance
 from ingestion_server.ingest.candidates import Candidate, kind_of
+from ingestion_server.ingest.coaches import Coaches
 from ingestion_server.ingest.flights import Flights
 from ingestion_server.ingest.hedging import Hedges
 from ingestion_server.ingest.making import Task
@@ -54,7 +55,7 @@ _LANES: Final = {
 class Walker:
     """Ask vendors in order, and the next one beside one that is slow."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the way takes
         self,
         clock: Clock,
         flights: Flights[Landed],
@@ -63,6 +64,7 @@ class Walker:
         ranking: Ranking,
         *,
         most_calls: int,
+        coaches: Coaches | None = None,
     ) -> None:
         """
         Set up.
@@ -75,6 +77,8 @@ class Walker:
             ranking: puts vendors in order, and learns what they gave.
             most_calls: how often a vendor is called that fails, until it is not gone
                 back to for the same answer.
+            coaches: own the calls that questions share which are in no hurry; None =
+                they share none.
 
         """
         self.memory = memory
@@ -83,7 +87,7 @@ class Walker:
         self._flights = flights
         self._hedges = hedges
         self._most_calls = most_calls
-        self._asker = Asker(clock, flights, memory)
+        self._asker = Asker(clock, flights, coaches, memory)
         self._hedged_now: set[SeriesKey] = set()
 
     async def gather(

@@ -210,7 +210,8 @@ class Way:
         """Return how often each vendor was called, or another's call was waited for."""
         calls = Counter[str]()
         for attempt in self.progress.attempts:
-            calls[attempt.provider] += max(attempt.calls, int(attempt.shared))
+            shared = max(attempt.shared_calls, int(attempt.shared))
+            calls[attempt.provider] += max(attempt.calls, shared)
         return calls
 
 

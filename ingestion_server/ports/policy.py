@@ -32,6 +32,10 @@ class CallTally(msgspec.Struct):
     on_deserted: Callable[[], None] | None = None
     """Hears that nobody waits for the one that is under way."""
     cost_usd: Decimal = Decimal(0)
+    shared_calls: int = 0
+    """How many that count for another request left on behalf of this one too."""
+    aboard: CallTally | None = None
+    """What it shares with others at the moment, which is divided when that is over."""
 
     def desert(self, spare_seconds: float) -> None:
         """Say that nobody waits for the calls any more, and how long each may take."""

@@ -22,6 +22,7 @@ from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.query import Span
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 
 if TYPE_CHECKING:
@@ -174,6 +175,11 @@ class Provider(Protocol):
     @property
     def batching(self) -> BarBatching | None:
         """Return what tells bars of several instruments at once; None if nothing."""
+        ...
+
+    @property
+    def symbol_search(self) -> SymbolSearch | None:
+        """Return what finds symbols that are like another; None if nothing does."""
         ...
 
     def spelling(self, instrument: Instrument) -> str | None:

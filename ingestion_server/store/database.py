@@ -132,10 +132,4 @@ async def _prepare(connection: AsyncConnection, name: str, realm: str) -> None:
 
 
 def _vendors(realm: str) -> str:
-    match realm:
-        case "":
-            return "the real vendors"
-        case "sandbox":
-            return "the vendors of the sandbox"
-        case _:
-            return f"the vendors at {realm}"
+    return f"{realm or 'real'} vendors"

@@ -88,7 +88,8 @@ def is_kept(folder: Path) -> bool:
 
 def contents(folder: Path) -> bytes:
     """Read all that a folder holds."""
-    return b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    return b"".join(file.read_bytes() for file in files)
 
 
 def spoil(folder: Path) -> None:

@@ -32,6 +32,7 @@ from ingestion_server.ingest.asked import Landed
 from ingestion_server.ingest.call_meter import CallMeter
 from ingestion_server.ingest.calling import Exchange
 from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.coaches import Coaches
 from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.flights import Flights
 from ingestion_server.ingest.hedging import Hedges
@@ -41,6 +42,7 @@ from ingestion_server.ingest.walk import Walker
 from ingestion_server.policies.breaker import Breaker
 from ingestion_server.policies.limits import BreakerLimits, PolicyLimits
 from ingestion_server.policies.pipeline import pipeline, standard_policies
+from ingestion_server.ports.batching import BarBatching
 from ingestion_server.ports.budget import Budget, Window
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.policy import BreakerPosition, BreakerState, Call, Send
@@ -52,6 +54,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.quota.ledger import Ledger, Setup
 from ingestion_server.registry.selection import Listing
@@ -86,6 +89,8 @@ class Shop:
     streaming: Streaming | None = None
     quoting: Quoting | None = None
     trade_history: TradeHistory | None = None
+    batching: BarBatching | None = None
+    symbol_search: SymbolSearch | None = None
     secret_parameters: frozenset[str] = frozenset()
 
     @property
@@ -264,10 +269,19 @@ class Market:
             random=Random(7).random,  # noqa: S311 - no secret
         )
         self.flights: Flights[Landed] = Flights()
+        self.coaches = Coaches(self.clock)
         hedges = Hedges(self.standings)
         self.fetcher = Fetcher(
             self.vendors,
-            Walker(self.clock, self.flights, None, hedges, self.ranking, most_calls=3),
+            Walker(
+                self.clock,
+                self.flights,
+                None,
+                hedges,
+                self.ranking,
+                most_calls=3,
+                coaches=self.coaches,
+            ),
             calendars=OneCalendar(),
             transport=self.wire,
             clock=self.clock,
@@ -281,6 +295,7 @@ class Market:
     async def __aexit__(self, *_: object) -> None:
         """End what is still being loaded."""
         await self.flights.__aexit__(None, None, None)
+        await self.coaches.__aexit__(None, None, None)
         await self.cache.__aexit__(None, None, None)
 
     async def fetch(

@@ -315,6 +315,28 @@ async def test_rubbish_in_between_costs_nothing_that_is_not_declared(
         assert await connections(home) == 1
 
 
+async def test_what_rubbish_in_a_row_held_is_filled_in_and_nothing_else(
+    build: Build,
+) -> None:
+    async with (
+        build(start=DAWN) as home,
+        listening(home, "AAPL", **FINNHUB) as listener,
+    ):
+        await listener.more(20)
+        await home.fault("finnhub", "malformed_frame", count=5)
+        await listener.until_told("BACKFILLED")
+        await listener.more(20)
+
+        (gap,) = listener.named("GAP")
+        (filled,) = listener.named("BACKFILLED")
+        assert span(filled) == span(gap)
+        assert filled.count >= 1
+        lost, invented = await difference(home, listener, "AAPL")
+        assert not lost
+        assert not invented
+        assert await connections(home) == 1
+
+
 async def test_an_error_of_the_vendor_does_not_end_the_stream(home: House) -> None:
     async with listening(home, "AAPL", **FINNHUB) as listener:
         await listener.more(20)

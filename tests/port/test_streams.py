@@ -147,6 +147,19 @@ async def test_a_symbol_that_no_vendor_knows_is_rejected(home: House) -> None:
     assert (rejected.symbol, rejected.reason) == ("NONSUCH", "SYMBOL_UNKNOWN")
 
 
+async def test_whether_a_symbol_exists_is_not_asked_of_who_has_few_calls_left(
+    build: Build,
+) -> None:
+    tight = {"SANDBOX__ALPHA_VANTAGE_PLAN": "free"}
+    async with build(settings=tight) as home:
+        await home.spend("alpha_vantage", 13)
+        spent = await home.calls("alpha_vantage")
+        async with listening(home, "AAPL", "NONSUCH") as listener:
+            await listener.until_told("REJECTED")
+
+        assert await home.calls("alpha_vantage") == spent
+
+
 async def test_a_stream_of_symbols_that_cannot_be_read_is_refused(
     home: House,
 ) -> None:

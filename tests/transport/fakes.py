@@ -28,6 +28,7 @@ from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.query import Span
+from ingestion_server.ports.batching import BarBatching
 from ingestion_server.ports.budget import Budget
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.provider import (
@@ -38,6 +39,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 
 NAME = "acme_corp"
@@ -91,6 +93,8 @@ class Acme:
     streaming: Streaming | None = None
     quoting: Quoting | None = None
     trade_history: TradeHistory | None = None
+    batching: BarBatching | None = None
+    symbol_search: SymbolSearch | None = None
     secret_parameters: frozenset[str] = frozenset({"key", "crumb"})
 
     def names_unit(self, instrument: Instrument) -> bool:

@@ -18,17 +18,24 @@ from typing_extensions import override
 from ingestion_server.domain.errors import (
     CallerThrottledError,
     InvalidQueryError,
-    JobStateConflictError,
     JobUnknownError,
     Violation,
 )
 from ingestion_server.domain.jobs import Job, JobSpec, JobState, Unit, UnitState
 from ingestion_server.domain.landed import LandedBars, LandedSource
 from ingestion_server.domain.query import Span
+from ingestion_server.ingest.jobs.bulletin import Bulletin
 from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ingest.jobs.outlook import Outlook
 from ingestion_server.ingest.jobs.repeating import Repeating
 from ingestion_server.ingest.jobs.running import Runner
+from ingestion_server.ingest.jobs.transitions import (
+    cancelled,
+    conflict,
+    going_on,
+    halted,
+    tried_again,
+)
 from ingestion_server.ingest.jobs.unit_work import holding_of
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import (
@@ -101,7 +108,12 @@ class JobDesk(Jobs):
         job, planned = await self._repeating.first_run(job)
         if dry_run:
             return Submitted(None, planned.plan, created=False)
-        kept = await self._store.create(job, planned.units)
+        try:
+            kept = await self._store.create(job, planned.units)
+        except BaseException:
+            # It may have been kept all the same; if not, there is nothing to see to.
+            self._runner.begin(job.job_id)
+            raise
         if kept.job_id != job.job_id:
             # Another request with the same key was quicker.
             return await self._known(kept, spec)
@@ -148,79 +160,30 @@ class JobDesk(Jobs):
         """Yield a job now, and whenever it has changed, until it has ended."""
         await self._job(job_id)
         bulletin = self._runner.bulletins.take(job_id)
-
-        async def news() -> AsyncIterator[JobNews]:
-            told = bulletin.version
-            while True:
-                seen = bulletin.version
-                view = await self.get(job_id)
-                units, told = bulletin.units(told), bulletin.version
-                yield JobNews(view, units)
-                if view.job.state.ended:
-                    return
-                await bulletin.news(seen)
-                await self._clock.sleep(interval_seconds)
-
         try:
-            yield news()
+            yield self._news(job_id, bulletin, interval_seconds)
         finally:
             self._runner.bulletins.give_back(job_id)
 
     @override
     async def pause(self, job_id: str) -> JobView:
         """Begin nothing more."""
-
-        def paused(job: Job) -> Job:
-            _refuse_ended(job, "paused", "RetryFailed tries again what is missing")
-            return msgspec.structs.replace(
-                job,
-                state=JobState.PAUSED,
-                detail="paused by request; ResumeJob goes on",
-                resumes_at_ns=None,
-            )
-
-        return await self._view(await self._runner.change(job_id, paused))
+        return await self._view(await self._runner.change(job_id, halted))
 
     @override
     async def resume(self, job_id: str) -> JobView:
         """Go on."""
         job = await self._job(job_id)
-        counts = await self._store.counts(job_id, job.run)
-
-        def resumed(job: Job) -> Job:
-            _refuse_ended(job, "resumed", "RetryFailed tries again what is missing")
-            if job.state not in {JobState.PAUSED, JobState.PAUSED_QUOTA}:
-                return job
-            waits = job.next_run_ns is not None and not counts.left
-            return msgspec.structs.replace(
-                job,
-                # One that was paused between two runs waits for the next.
-                state=JobState.SCHEDULED if waits else JobState.RUNNING,
-                detail="",
-                resumes_at_ns=None,
-            )
-
-        job = await self._runner.change(job_id, resumed)
+        left = (await self._store.counts(job_id, job.run)).left
+        job = await self._runner.change(job_id, lambda job: going_on(job, left))
         self._runner.begin(job_id)
         return await self._view(job)
 
     @override
     async def cancel(self, job_id: str) -> JobView:
         """End it for good."""
-
-        def cancelled(job: Job) -> Job:
-            if job.state is not JobState.CANCELLED:
-                _refuse_ended(job, "cancelled", "DeleteJob forgets it")
-            return msgspec.structs.replace(
-                job,
-                state=JobState.CANCELLED,
-                detail="cancelled by request; what has landed stays",
-                resumes_at_ns=None,
-                next_run_ns=None,
-                run_ended_ns=job.run_ended_ns or self._clock.now_ns(),
-            )
-
-        job = await self._runner.change(job_id, cancelled)
+        now_ns = self._clock.now_ns()
+        job = await self._runner.change(job_id, lambda job: cancelled(job, now_ns))
         await self._runner.end(job_id)
         await self._store.release(job_id, to=UnitState.CANCELLED)
         self._runner.bulletins.change(job_id)
@@ -231,20 +194,11 @@ class JobDesk(Jobs):
         """Have tried again what is missing."""
         job = await self._job(job_id)
         if job.state is JobState.CANCELLED:
-            raise _conflict(job, "tried again", "create another job")
+            raise conflict(job, "tried again", "create another job")
         count = await self._store.retry(job_id, job.run)
-
-        def again(job: Job) -> Job:
-            if not count or job.state not in {
-                JobState.INCOMPLETE,
-                JobState.SCHEDULED,
-            }:
-                return job
-            return msgspec.structs.replace(
-                job, state=JobState.RUNNING, detail="", run_ended_ns=None
-            )
-
-        job = await self._runner.change(job_id, again)
+        # Some may wait since the server was killed at this place.
+        left = (await self._store.counts(job_id, job.run)).left
+        job = await self._runner.change(job_id, lambda job: tried_again(job, left))
         if not job.state.ended:
             self._runner.begin(job_id)
         return await self._view(job), count
@@ -289,10 +243,24 @@ class JobDesk(Jobs):
         """Forget it."""
         job = await self._job(job_id)
         if job.state is JobState.RUNNING:
-            raise _conflict(job, "deleted", "cancel or pause it first")
+            raise conflict(job, "deleted", "cancel or pause it first")
         await self._runner.end(job_id)
         await self._store.delete(job_id)
         self._runner.bulletins.change(job_id)
+
+    async def _news(
+        self, job_id: str, bulletin: Bulletin, interval_seconds: float
+    ) -> AsyncIterator[JobNews]:
+        told = bulletin.version
+        while True:
+            seen = bulletin.version
+            view = await self.get(job_id)
+            units, told = bulletin.units(told), bulletin.version
+            yield JobNews(view, units)
+            if view.job.state.ended:
+                return
+            await bulletin.news(seen)
+            await self._clock.sleep(interval_seconds)
 
     async def _parts(self, job: Job, unit: Unit, skip: int) -> AsyncIterator[Result]:
         """Yield the bars of a unit, but for the first parts; at least one part."""
@@ -329,6 +297,11 @@ class JobDesk(Jobs):
         if bulletin is not None and job.state is JobState.RUNNING:
             rate = bulletin.units_per_second(self._clock.monotonic())
         progress = await self._outlook.progress(job, counts, rate, foresee=foresee)
+        held_up = self._runner.held_up(job.job_id)
+        if held_up:
+            # It cannot be kept: what it stands in may be the place for that.
+            told = f"held up, and goes on by itself once this is mended: {held_up}"
+            job = msgspec.structs.replace(job, detail=told)
         return JobView(job, progress)
 
 
@@ -351,19 +324,6 @@ def _rows(bars: LandedBars, rows: slice) -> LandedBars:
             if source.start_ns <= last and source.end_ns > first
         ]
     return LandedBars(series, bars.states[rows], sources, bars.currency, bars.zone)
-
-
-def _refuse_ended(job: Job, done: str, instead: str) -> None:
-    if job.state.ended:
-        raise _conflict(job, done, instead)
-
-
-def _conflict(job: Job, done: str, instead: str) -> JobStateConflictError:
-    return JobStateConflictError(
-        f"job {job.job_id} is {job.state} and cannot be {done}; {instead}",
-        job_id=job.job_id,
-        state=job.state,
-    )
 
 
 def _job_id(now_ns: int) -> str:

@@ -17,6 +17,7 @@ from ingestion_server.domain.interval import HOUR_NS, SECOND_NS
 from ingestion_server.domain.jobs import ProviderPlan
 from ingestion_server.domain.query import Span
 from ingestion_server.ingest.candidates import Vendor
+from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ingest.jobs.pieces import Load, Piece
 from ingestion_server.ports.provider import BarAsk
 from ingestion_server.ports.quota import Calls, Ledger, Planned, PlannedForecast
@@ -67,13 +68,13 @@ class Estimator:
         ledger: Ledger,
         standings: Standings,
         *,
-        units_at_once: int,
+        limits: JobLimits,
     ) -> None:
-        """``units_at_once`` are worked on by a job."""
+        """``limits`` tell how many units a job has under way."""
         self._vendors = vendors
         self._ledger = ledger
         self._standings = standings
-        self._units_at_once = units_at_once
+        self._limits = limits
 
     async def estimate(self, works: Sequence[Work], *, now_ns: int) -> Estimate:
         """Return what some work takes; every piece has a vendor."""
@@ -112,7 +113,8 @@ class Estimator:
             view = self._standings.view(name, works[0].piece.kind)
             call_ns = int((view.p50_seconds or _CALL_SECONDS) * SECOND_NS)
             # The last has its turn, and is answered; or quota does not matter.
-            rounds = -(-calls // self._units_at_once)
+            together = max(map(self._together, works))
+            rounds = -(-calls // max(self._limits.units_at_once // together, 1))
             finishes_at_ns = max(
                 finishes_at_ns + (call_ns if calls else 0), now_ns + rounds * call_ns
             )
@@ -159,15 +161,19 @@ class Estimator:
             if piece.ask is None:
                 loads.update(piece.loads)
             else:
-                shared[piece.span, piece.shared_by].append(work)
+                shared[piece.span, self._together(work)].append(work)
         for (_, most), its in shared.items():
             rest = iter(its)
             while together := list(islice(rest, most)):
-                loads.update(self._together(name, together))
+                loads.update(self._loads_of(name, together))
                 await asyncio.sleep(0)
         return loads
 
-    def _together(self, name: str, works: Sequence[Work]) -> Iterable[Load]:
+    def _together(self, work: Work) -> int:
+        """Return how many can share its call: no more than are under way at a time."""
+        return min(work.piece.shared_by, self._limits.most_units_at_once)
+
+    def _loads_of(self, name: str, works: Sequence[Work]) -> Iterable[Load]:
         """Return the calls for stretches that can share one."""
         alone = [load for work in works for load in work.piece.loads]
         vendor = self._vendors.get(name)

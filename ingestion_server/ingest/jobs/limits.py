@@ -9,7 +9,7 @@ class JobLimits(msgspec.Struct, frozen=True):
     """Bound what jobs do at once, and how often they try."""
 
     units_at_once: int = 8
-    """Of one job."""
+    """Of one job; more where they may share a call."""
     most_units_at_once: int = 64
     """Of all jobs together."""
     attempts: int = 8

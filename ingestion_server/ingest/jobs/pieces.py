@@ -21,6 +21,7 @@ from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest import pricing
 from ingestion_server.ingest.candidates import Candidate, kind_of
+from ingestion_server.ingest.coaches import seats
 from ingestion_server.ingest.fetch import Expected, Fetcher
 from ingestion_server.ingest.jobs.cutting import Scale, cut
 from ingestion_server.ingest.jobs.finality import final_until_ns
@@ -235,7 +236,9 @@ class Cutter:
             other = self._question(candidate, trimmed, sessions)
             if len(other[-1]) < len(loads):
                 span, (task, ask, loads) = trimmed, other
-        shared = batching is not None and len(loads) == 1 and batching.fits(ask)
+        shared_by = 1
+        if batching is not None and len(loads) == 1:
+            shared_by = seats(batching, ask, loads[0].times)
         return Piece(
             span,
             candidate.name,
@@ -245,8 +248,8 @@ class Cutter:
                 *(load.endpoint for load in loads for _ in range(load.times))
             ),
             kind_of(query.instrument),
-            batching.most_symbols if shared and batching is not None else 1,
-            ask if shared else None,
+            shared_by,
+            ask if shared_by > 1 else None,
         )
 
     def _question(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple, final
 
@@ -160,6 +161,17 @@ class Planner:
             drafts.append(_done_by(_Named(0, unit.symbol, holding), piece, spec))
         works = [draft.work for draft in drafts if draft.work is not None]
         return plan_of(drafts, await self._estimator.estimate(works, now_ns=now_ns))
+
+    async def together(self, spec: JobSpec, units: Sequence[Unit]) -> int:
+        """Return how many like some units one call may be about; 1 = no others."""
+        cutters = _Cutters(self._fetcher, self._vendors, self._clock, spec)
+        most = 1
+        for unit in units:
+            with suppress(InvalidQueryError):
+                cutter = cutters.of(holding_of(spec, unit.symbol))
+                piece = await cutter.whole(Span(unit.start_ns, unit.end_ns))
+                most = max(most, piece.shared_by)
+        return most
 
     async def _covered(
         self, named: _Named, spec: JobSpec, now_ns: int

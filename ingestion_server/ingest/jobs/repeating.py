@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
 import msgspec
 from typing_extensions import override
 
-from ingestion_server.domain.jobs import Job, JobSpec, JobState, Unit
+from ingestion_server.domain.jobs import Job, JobSpec, JobState, Unit, UnitState
 from ingestion_server.ingest.jobs.planning import Planned, Planner
 from ingestion_server.ingest.jobs.running import Runs
 from ingestion_server.ingest.jobs.schedules import check, next_run
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import JobStore
+
+_AHEAD: Final = 8
+"""So many of the next units tell how the others will be asked for."""
 
 
 @final
@@ -81,6 +84,14 @@ class Repeating(Runs):
             told_until_ns=job.run_started_ns,
         )
         return begun, planned.units
+
+    @override
+    async def together(self, job: Job) -> int:
+        """Return how many of its next units one call may be about."""
+        ahead = await self._store.units(
+            job.job_id, job.run, (UnitState.PENDING,), after=0, limit=_AHEAD
+        )
+        return await self._planner.together(job.spec, ahead)
 
     @override
     async def next_run_ns(self, job: Job) -> int | None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol, final
 
 import msgspec
@@ -22,9 +22,15 @@ from ingestion_server.domain.errors import (
     StateUnavailableError,
 )
 from ingestion_server.domain.interval import SECOND_NS
-from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
+from ingestion_server.domain.jobs import Job, JobState, Unit, UnitState
 from ingestion_server.ingest.jobs.bulletin import Bulletin, Bulletins
 from ingestion_server.ingest.jobs.limits import JobLimits
+from ingestion_server.ingest.jobs.transitions import (
+    finished,
+    not_planned,
+    paused,
+    resumed,
+)
 from ingestion_server.ingest.jobs.unit_work import Pause, UnitWork
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import JobStore
@@ -53,11 +59,19 @@ class Runs(Protocol):
         """Return when a job runs after now; None = never."""
         ...
 
+    async def together(self, job: Job) -> int:
+        """Return how many of its next units one call may be about."""
+        ...
+
 
 class _Course:
     """Be one stretch of work on a job, until there is nothing to do or it is halted."""
 
-    def __init__(self) -> None:
+    def __init__(self, due_ns: int, at_once: int) -> None:
+        self.at_once = at_once
+        """How many units are worked on at a time."""
+        self.due_ns = due_ns
+        """Units that may be tried then have been waited for, whatever the wall says."""
         self.halted = False
         self.pause: Pause | None = None
         self.failure: StateUnavailableError | None = None
@@ -93,6 +107,8 @@ class Runner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._courses: dict[str, _Course] = {}
         self._woken: dict[str, asyncio.Event] = {}
+        self._due_ns: dict[str, int] = {}
+        self._held_up: dict[str, str] = {}
         self._changing = asyncio.Lock()
 
     @property
@@ -125,10 +141,10 @@ class Runner:
         try:
             yield self
         finally:
-            tasks = list(self._tasks.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while tasks := list(self._tasks.values()):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     def begin(self, job_id: str) -> None:
         """See to a job from now on; if that is done already, look at it anew."""
@@ -140,12 +156,22 @@ class Runner:
         task = asyncio.create_task(work, name=f"job {job_id}")
         self._tasks[job_id] = task
 
-        def ended(_: asyncio.Task[None]) -> None:
-            del self._tasks[job_id], self._woken[job_id]
+        def ended(task: asyncio.Task[None]) -> None:
+            woken = self._woken.pop(job_id)
+            del self._tasks[job_id]
+            self._held_up.pop(job_id, None)
+            self._due_ns.pop(job_id, None)
             # If it was cancelled before it began, nobody else has closed it.
             work.close()
+            if woken.is_set() and not task.cancelled():
+                # It was begun anew while it ended.
+                self.begin(job_id)
 
         task.add_done_callback(ended)
+
+    def held_up(self, job_id: str) -> str:
+        """Return why nothing can be done for a job at the moment; empty if it can."""
+        return self._held_up.get(job_id, "")
 
     async def change(self, job_id: str, to: Callable[[Job], Job]) -> Job:
         """
@@ -165,7 +191,14 @@ class Runner:
                 changed = msgspec.structs.replace(
                     changed, updated_ns=self._clock.now_ns()
                 )
-                await self._store.save(changed)
+                try:
+                    await self._store.save(changed)
+                except BaseException:
+                    # Nobody knows whether it was kept; the store does.
+                    self._halt(job_id)
+                    self.begin(job_id)
+                    raise
+                self._held_up.pop(job_id, None)
         if changed.state is not JobState.RUNNING:
             self._halt(job_id)
         self.bulletins.change(job_id)
@@ -193,8 +226,12 @@ class Runner:
                 try:
                     if not await self._look(job_id, bulletin):
                         return
+                    self._held_up.pop(job_id, None)
                 except StateUnavailableError as error:
-                    _log.error("job %s is held up: %s", job_id, error.message)
+                    if self.held_up(job_id) != error.message:
+                        _log.error("job %s is held up: %s", job_id, error.message)
+                    self._held_up[job_id] = error.message
+                    bulletin.change()
                     await self._clock.sleep(_RETRY_SECONDS)
                 except Exception:  # noqa: BLE001 - the other jobs go on
                     _log.exception("job %s met a defect", job_id)
@@ -213,7 +250,7 @@ class Runner:
                 await self._run(job, bulletin)
             case JobState.PAUSED_QUOTA:
                 if await self._wait(job_id, job.resumes_at_ns):
-                    await self.change(job_id, _resumed)
+                    await self.change(job_id, resumed)
             case JobState.SCHEDULED:
                 if await self._wait(job_id, job.next_run_ns):
                     await self._begin_run(job)
@@ -227,8 +264,11 @@ class Runner:
         except StateUnavailableError:
             raise
         except IngestionError as error:
-            _log.warning("job %s cannot be planned: %s", job.job_id, error.message)
-            await self._clock.sleep(_RETRY_SECONDS)
+            reason = f"{error.reason}: {error.message}"
+            next_run_ns = await self._runs.next_run_ns(job)
+            await self.change(
+                job.job_id, lambda job: not_planned(job, reason, next_run_ns)
+            )
             return
         async with self._changing:
             present = await self._store.job(job.job_id)
@@ -239,39 +279,49 @@ class Runner:
 
     async def _run(self, job: Job, bulletin: Bulletin) -> None:
         """Work until there is nothing to do now, and note why."""
+        limits, together = self._limits, await self._runs.together(job)
+        at_once = min(max(limits.units_at_once, together), limits.most_units_at_once)
         if self._woken[job.job_id].is_set():
             # It may have been paused since it was read.
             return
-        course = self._courses[job.job_id] = _Course()
+        course = _Course(self._due_ns.pop(job.job_id, 0), at_once)
+        self._courses[job.job_id] = course
         bulletin.began()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(self._limits.units_at_once):
+                for _ in range(course.at_once):
                     tasks.create_task(self._work_on(job, course, bulletin))
+        except BaseException:
+            # Whoever ended it must not be kept by a store that does not work.
+            with suppress(StateUnavailableError):
+                await self._store.release(job.job_id, to=UnitState.PENDING)
+            raise
         finally:
             del self._courses[job.job_id]
-            # Those that were taken and not begun, or cut off.
-            await self._store.release(job.job_id, to=UnitState.PENDING)
-        if course.failure is not None:
-            raise course.failure
-        counts = await self._store.counts(job.job_id, job.run)
+        # Those that were taken and not begun.
+        await self._store.release(job.job_id, to=UnitState.PENDING)
         if course.pause is not None:
             pause = course.pause
-            await self.change(job.job_id, lambda job: _paused(job, pause))
-        elif course.halted:
-            return
-        elif counts.left:
-            if counts.retry_at_ns is not None:
-                await self._wait(job.job_id, counts.retry_at_ns)
-        else:
-            await self._finish(job, counts)
+            await self.change(job.job_id, lambda job: paused(job, pause))
+        elif course.failure is not None:
+            raise course.failure
+        elif not course.halted:
+            await self._finish(job.job_id)
 
-    async def _finish(self, job: Job, counts: UnitCounts) -> None:
-        next_run_ns = await self._runs.next_run_ns(job)
-        now_ns = self._clock.now_ns()
-        await self.change(
-            job.job_id, lambda job: _finished(job, counts, next_run_ns, now_ns)
-        )
+    async def _finish(self, job_id: str) -> None:
+        """Note that all units have ended; or wait until one may be tried."""
+        async with self._changing:
+            # Looked at under the lock: some may be tried again by request.
+            job = await self._store.job(job_id)
+            if job is None or job.state is not JobState.RUNNING:
+                return
+            counts = await self._store.counts(job_id, job.run)
+            if not counts.left:
+                await self._store.save(finished(job, counts, self._clock.now_ns()))
+        self.bulletins.change(job_id)
+        due_ns = counts.retry_at_ns
+        if counts.left and due_ns is not None and await self._wait(job_id, due_ns):
+            self._due_ns[job_id] = due_ns
 
     async def _work_on(self, job: Job, course: _Course, bulletin: Bulletin) -> None:
         while not course.halted:
@@ -285,6 +335,7 @@ class Runner:
             except StateUnavailableError as error:
                 course.failure, course.halted = error, True
                 return
+            self._held_up.pop(job.job_id, None)
             if worked.pause is not None:
                 course.halt(worked.pause)
             if kept.state is UnitState.PENDING:
@@ -301,22 +352,31 @@ class Runner:
                     await self._store.take(
                         job.job_id,
                         job.run,
-                        now_ns=self._clock.now_ns(),
-                        limit=self._limits.units_at_once,
+                        now_ns=max(self._clock.now_ns(), course.due_ns),
+                        limit=course.at_once,
                     )
                 )
             return course.waiting.popleft() if course.waiting else None
 
     async def _wait(self, job_id: str, until_ns: int | None) -> bool:
-        """Wait until a time, or until somebody wants the job looked at; then False."""
+        """
+        Wait until a time, or until somebody wants the job looked at; then False.
+
+        A wall clock that is set back keeps nobody waiting longer.
+        """
         woken = self._woken[job_id]
+        began, began_ns = self._clock.monotonic(), self._clock.now_ns()
         while not woken.is_set():
             seconds = _LONGEST_NAP_SECONDS
             if until_ns is not None:
-                left_ns = until_ns - self._clock.now_ns()
-                if left_ns <= 0:
+                passed = self._clock.monotonic() - began
+                left = min(
+                    (until_ns - self._clock.now_ns()) / SECOND_NS,
+                    (until_ns - began_ns) / SECOND_NS - passed,
+                )
+                if left <= 0:
                     return True
-                seconds = min(seconds, left_ns / SECOND_NS)
+                seconds = min(seconds, left)
             nap = asyncio.ensure_future(self._clock.sleep(seconds))
             waking = asyncio.ensure_future(woken.wait())
             try:
@@ -331,44 +391,3 @@ class Runner:
 def _until(pause: Pause) -> float:
     """Return when a pause ends; one that somebody has to end stands before others."""
     return float("-inf") if pause.until_ns is None else pause.until_ns
-
-
-def _resumed(job: Job) -> Job:
-    if job.state is not JobState.PAUSED_QUOTA:
-        return job
-    return msgspec.structs.replace(
-        job, state=JobState.RUNNING, detail="", resumes_at_ns=None
-    )
-
-
-def _paused(job: Job, pause: Pause) -> Job:
-    if job.state is not JobState.RUNNING:
-        return job
-    state = JobState.PAUSED if pause.until_ns is None else JobState.PAUSED_QUOTA
-    return msgspec.structs.replace(
-        job, state=state, detail=pause.detail, resumes_at_ns=pause.until_ns
-    )
-
-
-def _finished(
-    job: Job, counts: UnitCounts, next_run_ns: int | None, now_ns: int
-) -> Job:
-    if job.state is not JobState.RUNNING:
-        return job
-    lost = counts.failed + counts.partial
-    detail = ""
-    if lost:
-        detail = (
-            f"{counts.failed} units could not be had, and of {counts.partial} some "
-            "bars are missing; their reasons are with the units"
-        )
-    state = JobState.INCOMPLETE if lost else JobState.COMPLETED
-    if next_run_ns is not None:
-        state = JobState.SCHEDULED
-    return msgspec.structs.replace(
-        job,
-        state=state,
-        detail=detail,
-        run_ended_ns=now_ns,
-        next_run_ns=next_run_ns,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol, final
@@ -33,6 +34,7 @@ from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import BarLanding, Holding
 
+_log: Final = logging.getLogger(__name__)
 _PASSING: Final = (
     AllProvidersFailedError,
     CallerThrottledError,
@@ -122,17 +124,24 @@ class UnitWork:
         try:
             return await self._work(job, tried)
         except QuotaExhaustedError as error:
-            return self._without_quota(unit, error)
+            return self._without_quota(_charged(unit, error), error)
         except IngestionError as error:
+            unit, tried = _charged(unit, error), _charged(tried, error)
             reason = f"{error.reason}: {error.message}"
             if _no_room(error):
                 waiting = msgspec.structs.replace(
                     unit, state=UnitState.PENDING, last_reason=reason
                 )
-                return Worked(waiting, Pause(error.message, None))
+                told = f"{error.message}; then ResumeJob goes on"
+                return Worked(waiting, Pause(told, None))
             if isinstance(error, _PASSING):
                 return Worked(self._again(tried, reason, error.retry_after_seconds))
             return Worked(_failed(tried, reason))
+        except Exception as error:  # noqa: BLE001 - the other units go on
+            _log.exception("unit %s of job %s met a defect", unit.number, job.job_id)
+            name = type(error).__name__
+            reason = f"INTERNAL: a defect of this server ({name}); its log has it"
+            return Worked(self._again(tried, reason, None))
 
     async def _work(self, job: Job, unit: Unit) -> Worked:
         holding = holding_of(job.spec, unit.symbol)
@@ -157,8 +166,8 @@ class UnitWork:
         unit = msgspec.structs.replace(
             unit,
             bars=bars,
-            providers=_served(results),
-            already_landed=not left,
+            providers=_served(unit, results),
+            already_landed=not left and not unit.calls,
             calls=unit.calls + sum(each.calls for each in attempts),
             cost_usd=unit.cost_usd + sum((a.cost_usd for a in attempts), Decimal(0)),
         )
@@ -259,13 +268,23 @@ def _no_room(error: IngestionError) -> bool:
     )
 
 
+def _charged(unit: Unit, error: IngestionError) -> Unit:
+    """Return a unit with what was asked for it in vain."""
+    return msgspec.structs.replace(
+        unit,
+        calls=unit.calls + error.calls,
+        cost_usd=unit.cost_usd + error.cost_usd,
+    )
+
+
 def _failed(unit: Unit, reason: str) -> Unit:
     return msgspec.structs.replace(unit, state=UnitState.FAILED, last_reason=reason)
 
 
-def _served(results: Sequence[BarResult]) -> tuple[str, ...]:
+def _served(unit: Unit, results: Sequence[BarResult]) -> tuple[str, ...]:
+    """Return who has served a unit, by this try and those before."""
     names = (source.provider for result in results for source in result.sources)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys((*unit.providers, *names)))
 
 
 def _may_pass(attempts: Sequence[Attempt]) -> bool:

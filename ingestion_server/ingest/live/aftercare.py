@@ -11,6 +11,7 @@ from ingestion_server.ingest.live.confirming import BarConfirmer
 from ingestion_server.ingest.live.filling import Filled, Filler
 from ingestion_server.ingest.live.press import Press
 from ingestion_server.ingest.live.tasks import Spawn
+from ingestion_server.ingest.live.unfinished import Series, Unfinished, Word
 from ingestion_server.ports.live import StreamEventKind
 
 _log: Final = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Aftercare:
         self._filler = filler
         self._confirmer = confirmer
         self._spawn = spawn
-        self._confirming: set[tuple[BarLine, int]] = set()
+        self._unfinished: dict[BarLine, Unfinished] = {}
         self.filled = 0
         """Gaps that were."""
 
@@ -39,9 +40,16 @@ class Aftercare:
         self, channel: Channel, line: BarLine, open_ns: int, end_ns: int
     ) -> None:
         """Have the vendor's own bar told as soon as it is final."""
-        if (line, open_ns) not in self._confirming:
-            self._confirming.add((line, open_ns))
-            self._spawn(self._confirm(channel, line, open_ns, end_ns), "bar")
+        bars = self._unfinished.get(line)
+        if bars is None:
+            series = Series(
+                channel.instrument, line.interval, line.hours, channel.route.own_bars
+            )
+            bars = self._unfinished[line] = Unfinished(series)
+            self._spawn(self._confirm(channel, line, bars), "bars")
+        if not bars.add(open_ns, end_ns):
+            reason = f"{len(bars)} bars wait for theirs already"
+            self._tell(line, Word(open_ns, end_ns, reason=reason))
 
     async def _fill(self, channel: Channel, broken: Break, to_ns: int) -> None:
         filled = await self._filler.fill(
@@ -78,29 +86,25 @@ class Aftercare:
             provider=broken.provider,
         )
 
-    async def _confirm(
-        self, channel: Channel, line: BarLine, open_ns: int, end_ns: int
-    ) -> None:
+    async def _confirm(self, channel: Channel, line: BarLine, bars: Unfinished) -> None:
         try:
-            bar = await self._confirmer.confirm(
-                channel.instrument,
-                line.interval,
-                line.hours,
-                open_ns,
-                channel.route.own_bars,
-            )
+            while bars and line in channel.lines:
+                for word in await self._confirmer.words(bars):
+                    if line in channel.lines:
+                        self._tell(line, word)
         finally:
-            self._confirming.discard((line, open_ns))
-        if line not in channel.lines:
-            return
-        if bar is not None:
-            line.serve(bar)
+            del self._unfinished[line]
+
+    def _tell(self, line: BarLine, word: Word) -> None:
+        if word.bar is not None:
+            line.serve(word.bar)
             self._press.soon()
             return
         self._press.announce(
             line.partition,
             StreamEventKind.GAP,
-            from_ns=open_ns,
-            to_ns=end_ns,
-            cause="trades of this bar are missing, and no vendor tells its own",
+            from_ns=word.open_ns,
+            to_ns=word.end_ns,
+            cause="trades of this bar are missing, and no vendor tells its own: "
+            + word.reason,
         )

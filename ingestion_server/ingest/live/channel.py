@@ -30,6 +30,8 @@ _QUIET_NS: Final = 600 * SECOND_NS
 _LAG_NS: Final = 60 * SECOND_NS
 """How much later than its time a tick of a living connection may come."""
 _MOST_OVERLAP: Final = 20_000
+_ON_THE_WAY_NS: Final = SECOND_NS
+"""How late what took place just before may arrive."""
 _DOUBTFUL: Final = int(TickMark.TIME_DOUBTFUL)
 _FADING: Final = 2
 """After each gap, half of the disorder that was seen is forgotten."""
@@ -65,6 +67,8 @@ class Break(msgspec.Struct):
     """The same by our clock."""
     until: float | None = None
     """It ends no earlier, in monotonic seconds; None = with the next tick."""
+    longest_until: float | None = None
+    """That is put off no further; None = it never was."""
 
 
 @final
@@ -170,7 +174,7 @@ class Channel:
             return False
         # Only what came shows what had come. A symbol that was quiet for long is quiet
         # no longer than until the connection was well for the last time.
-        newest_ns = self.newest_ns
+        newest_ns = self.told_until_ns
         if heard_ns - newest_ns > _QUIET_NS:
             newest_ns = heard_ns - _LAG_NS
         from_ns = max(newest_ns - self.disorder_ns, self.since_ns, self.mended_ns)
@@ -179,6 +183,26 @@ class Channel:
         for line in self.lines:
             line.doubt(from_ns)
         return True
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Return whether the latest tick came, by our clock, before it took place."""
+        latest = self.latest
+        return latest is not None and (
+            latest.time_ns > latest.received_at_ns + MILLISECOND_NS
+        )
+
+    @property
+    def told_until_ns(self) -> int:
+        """
+        Return until when everything was told, by whosever clock.
+
+        A vendor whose clock is ahead has told less than its times say: how much less,
+        only its next tick would show, so the last second counts as not told.
+        """
+        if self.latest is None or not self.runs_ahead:
+            return self.newest_ns
+        return min(self.newest_ns, self.latest.received_at_ns - _ON_THE_WAY_NS)
 
     def awaits_from(self, from_ns: int, cause: str) -> None:
         """Note, before data come, that somebody misses them since a time."""

@@ -1,10 +1,12 @@
-"""The vendor's own bar, once it is final, in place of one that was built with holes."""
+"""The vendor's own bars, once they are final, in place of those built with holes."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, final
 
-from ingestion_server.domain.adjustment import Adjustment, TradingHours
+from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.bars import BarState
 from ingestion_server.domain.errors import (
     CallerError,
@@ -15,30 +17,29 @@ from ingestion_server.domain.errors import (
     IngestionError,
     SymbolUnknownError,
 )
-from ingestion_server.domain.instrument import Instrument
-from ingestion_server.domain.interval import MINUTE_NS, SECOND_NS, Interval
 from ingestion_server.domain.query import (
     BarQuery,
     Priority,
     SourceMode,
     SourcePolicy,
+    Span,
 )
 from ingestion_server.domain.ticks import LiveBar
 from ingestion_server.ingest.fetch import Fetcher
-from ingestion_server.ingest.live.past import live_bars
-from ingestion_server.ingest.live.slots import Slots
-from ingestion_server.ingest.scope import SETTLING_NS
+from ingestion_server.ingest.live.past import (
+    MOST_BARS,
+    NO_EXTENDED_HOURS,
+    live_bars,
+    told,
+)
+from ingestion_server.ingest.live.unfinished import Series, Unfinished, WhyNot, Word
 from ingestion_server.ports.clock import Clock
 
-_PAUSES: Final = (0.0, 15.0, 60.0, 180.0, 300.0)
-"""Seconds before each try; together not quite ten minutes."""
 _LONGEST_NAP_SECONDS: Final = 60.0
-"""The wall clock may be set while we wait, so it is looked at again."""
+"""The wall clock may be set, and more be wanted, so it is looked again."""
 _BUDGET_SECONDS: Final = 30.0
 _AT_ONCE: Final = 4
-_MOST_WAITING: Final = 1_000
-_FEW: Final = 100
-"""More than the bars of a minute."""
+_NONE: Final = "vendors have none"
 _FOR_GOOD: Final = (
     CallerError,
     CapabilityMissingError,
@@ -50,71 +51,84 @@ _FOR_GOOD: Final = (
 
 @final
 class BarConfirmer:
-    """Ask vendors for single bars that are over, no more than four at once."""
+    """Ask vendors for bars that are over, of no more than four series at once."""
 
     def __init__(self, fetcher: Fetcher, clock: Clock) -> None:
         self._fetcher = fetcher
         self._clock = clock
-        self._slots = Slots(at_once=_AT_ONCE, waiting=_MOST_WAITING)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def confirm(
-        self,
-        instrument: Instrument,
-        interval: Interval,
-        hours: TradingHours,
-        open_ns: int,
-        providers: tuple[str, ...],
-    ) -> LiveBar | None:
+    async def words(self, bars: Unfinished) -> Sequence[Word]:
         """
-        Return the vendor's own bar once it is final; None if there is none.
+        Ask for all bars that are over, or wait for that, but no longer than a minute.
 
-        It waits until a vendor's last word can be expected, and after that at most
-        ten minutes. ``providers`` are asked in this order; empty = any, in the usual
-        one. Calls that cost money are not made. None also if 1,000 wait already.
+        Return those of which the last word is known by now, if any; they are waited
+        for no more. Calls that cost money are not made.
         """
+        left = self._left(bars)
+        if left > 0:
+            await self._clock.sleep(min(left, _LONGEST_NAP_SECONDS))
+            return ()
+        async with self._turns:
+            if self._left(bars) > 0:
+                # The clock was set back while others had their turns.
+                return ()
+            span = bars.span(self._clock.now_ns())
+            found, why_not = await self._asked(bars.series, span)
+        return bars.answered(span, found, why_not, self._clock.monotonic())
+
+    async def _asked(
+        self, series: Series, span: Span
+    ) -> tuple[Mapping[int, LiveBar], Callable[[int], WhyNot]]:
+        """Return the final bars of a span, and what says why others are not there."""
         query = BarQuery(
-            instrument,
-            interval,
-            open_ns,
-            # No other bar opens within a minute, and vendors may count in seconds.
-            open_ns + MINUTE_NS,
+            series.instrument,
+            series.interval,
+            span.start_ns,
+            span.end_ns,
             adjustment=Adjustment.SPLIT,
-            hours=hours,
+            hours=series.hours,
             policy=SourcePolicy(
-                SourceMode.ORDERED if providers else SourceMode.ANY,
-                providers,
+                SourceMode.ORDERED if series.providers else SourceMode.ANY,
+                series.providers,
                 max_cost_usd=0.0,
             ),
             priority=Priority.BATCH,
         )
-        with self._slots.place() as free:
-            if not free:
-                return None
-            await self._until(open_ns + interval.length_ns + SETTLING_NS)
-            for pause in _PAUSES:
-                await self._clock.sleep(pause)
-                try:
-                    bar = await self._asked(query)
-                except DeadlineExceededError:
-                    continue
-                except _FOR_GOOD:
-                    return None
-                except IngestionError:
-                    continue
-                if bar is not None:
-                    return bar
-        return None
-
-    async def _until(self, time_ns: int) -> None:
-        while (left_ns := time_ns - self._clock.now_ns()) > 0:
-            await self._clock.sleep(min(left_ns / SECOND_NS, _LONGEST_NAP_SECONDS))
-
-    async def _asked(self, query: BarQuery) -> LiveBar | None:
-        async with self._slots.turn():
-            result = await self._fetcher.fetch(
-                query, budget_seconds=_BUDGET_SECONDS, most_bars=_FEW
+        try:
+            result, hours = await told(
+                self._fetcher,
+                query,
+                budget_seconds=_BUDGET_SECONDS,
+                most_bars=MOST_BARS,
             )
-        for bar in live_bars(result):
-            if bar.open_time_ns == query.start_ns and bar.state is not BarState.PARTIAL:
-                return bar
-        return None
+        except IngestionError as error:
+            late = isinstance(error, DeadlineExceededError)
+            why = WhyNot(
+                f"{error.reason}: {error.message}",
+                for_good=isinstance(error, _FOR_GOOD) and not late,
+            )
+            return {}, lambda _: why
+        bars = {bar.open_time_ns: bar for bar in live_bars(result)}
+        final = {
+            open_ns: bar
+            for open_ns, bar in bars.items()
+            if bar.state is not BarState.PARTIAL
+        }
+
+        def why_not(open_ns: int) -> WhyNot:
+            if open_ns in bars:
+                return WhyNot("its own is not final")
+            for each in result.missing:
+                if each.start_ns <= open_ns < each.end_ns:
+                    return WhyNot(each.reason)
+            # What is not missing in regular hours is none of them.
+            return WhyNot(
+                NO_EXTENDED_HOURS if hours is not series.hours else _NONE,
+                for_good=hours is not series.hours,
+            )
+
+        return final, why_not
+
+    def _left(self, bars: Unfinished) -> float:
+        return bars.wait_seconds(self._clock.monotonic(), self._clock.now_ns())

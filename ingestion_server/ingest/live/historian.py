@@ -17,6 +17,7 @@ from ingestion_server.ingest.fetch import Fetcher
 from ingestion_server.ingest.live.past import Past, history
 from ingestion_server.ingest.live.standing import away, joined, number
 from ingestion_server.ingest.live.subscriber import Line
+from ingestion_server.ingest.scope import SETTLING_NS
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import StreamEvent, StreamEventKind, StreamQuery
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 _HISTORY_SECONDS: Final = 30.0
 _AT_ONCE: Final = 8
-_MOST_UNFINISHED: Final = 5
-"""So many of the latest bars of a history may still be waited for."""
 _FRESH_NS: Final = 10 * MINUTE_NS
 """Of a longer time, not all of our bars are kept."""
+_UNSETTLED_NS: Final = SETTLING_NS + _FRESH_NS
+"""What is over for longer, and not final, will not be; answers may be a bit old."""
 
 
 class Answer(NamedTuple):
@@ -85,7 +86,7 @@ class Historian:
         They are numbered so that the next one that is published goes on from them.
         Of those that are not whole, the vendor's own are asked for.
         """
-        line, past, _ = answer
+        line, past, asked_ns = answer
         partition = line.line.partition
         bars = joined(past.bars, line.line.builder.known(query.start_ns or 0))
         before = number(bars, partition)
@@ -93,8 +94,9 @@ class Historian:
             bar.interval = query.interval
         unfinished = {
             bar.open_time_ns
-            for bar in past.bars[-_MOST_UNFINISHED:]
+            for bar in past.bars
             if bar.state is BarState.PARTIAL
+            and line.line.labels.end_ns(bar.open_time_ns) > asked_ns - _UNSETTLED_NS
         }
         for bar in bars:
             if not bar.derived and bar.open_time_ns in unfinished:

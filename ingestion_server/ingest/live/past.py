@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.bars import BarState, Column
@@ -18,9 +19,9 @@ from ingestion_server.domain.result import BarResult, Missing
 from ingestion_server.domain.ticks import LiveBar
 from ingestion_server.ingest.fetch import Fetcher
 
+NO_EXTENDED_HOURS: Final = "no vendor that may be asked tells bars of extended hours"
 _REGULAR_ONLY: Final = (
-    "no vendor that may be asked tells bars of extended hours; those before and after "
-    "regular hours are missing"
+    f"{NO_EXTENDED_HOURS}; those before and after regular hours are missing"
 )
 MOST_BARS: Final = 50_000
 """As many as one ``Fetch`` answers with."""
@@ -54,34 +55,47 @@ async def history(  # noqa: PLR0913 - what a query has
     if start_ns >= end_ns:
         return Past([], [])
 
-    async def told(of: TradingHours) -> BarResult:
-        query = BarQuery(
-            instrument,
-            interval,
-            start_ns,
-            end_ns,
-            adjustment=Adjustment.SPLIT,
-            hours=of,
-            policy=policy,
-        )
-        return await fetcher.fetch(
-            query, budget_seconds=budget_seconds, most_bars=MOST_BARS
-        )
-
-    holes: list[Missing] = []
+    query = BarQuery(
+        instrument,
+        interval,
+        start_ns,
+        end_ns,
+        adjustment=Adjustment.SPLIT,
+        hours=hours,
+        policy=policy,
+    )
     try:
-        try:
-            result = await told(hours)
-        except CapabilityMissingError:
-            if hours is TradingHours.REGULAR:
-                raise
-            # Half of it is better than none, if that is said.
-            result = await told(TradingHours.REGULAR)
-            holes.append(Missing(start_ns, end_ns, _REGULAR_ONLY))
+        result, of = await told(
+            fetcher, query, budget_seconds=budget_seconds, most_bars=MOST_BARS
+        )
     except IngestionError as error:
         reason = f"{error.reason}: {error.message}"
         return Past([], [Missing(start_ns, end_ns, reason)])
+    holes = [] if of is hours else [Missing(start_ns, end_ns, _REGULAR_ONLY)]
     return Past(list(live_bars(result)), [*holes, *result.missing])
+
+
+async def told(
+    fetcher: Fetcher, query: BarQuery, *, budget_seconds: float, most_bars: int
+) -> tuple[BarResult, TradingHours]:
+    """
+    Return what vendors tell, and of which hours.
+
+    Half of it is better than none: if nobody tells extended hours, those are regular
+    ones. Raises what ``Fetcher.fetch`` does.
+    """
+    try:
+        result = await fetcher.fetch(
+            query, budget_seconds=budget_seconds, most_bars=most_bars
+        )
+    except CapabilityMissingError:
+        if query.hours is TradingHours.REGULAR:
+            raise
+        query = replace(query, hours=TradingHours.REGULAR)
+        result = await fetcher.fetch(
+            query, budget_seconds=budget_seconds, most_bars=most_bars
+        )
+    return result, query.hours
 
 
 def live_bars(result: BarResult) -> Iterator[LiveBar]:

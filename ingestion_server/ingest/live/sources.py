@@ -7,6 +7,7 @@ Each vendor has one pump, and each channel one vendor whose data are published.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Final, final
 
 from typing_extensions import override
@@ -16,9 +17,10 @@ from ingestion_server.domain.errors import (
     EntitlementMissingError,
     ProviderError,
 )
+from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.ticks import Quote, TickMark, Trade
-from ingestion_server.ingest.live.channel import Channel
+from ingestion_server.ingest.live.channel import Break, Channel
 from ingestion_server.ingest.live.connection import Upstream
 from ingestion_server.ingest.live.limits import StreamLimits
 from ingestion_server.ingest.live.newsroom import Intake, Newsroom
@@ -31,6 +33,8 @@ from ingestion_server.ports.stream import Confirmed, Heard, Malformed, Refused
 
 _CALM_SECONDS: Final = 1.0
 """Unreadable messages that follow each other so soon are one gap."""
+_LONGEST_SPELL_SECONDS: Final = 30.0
+"""So long at most: all that comes in between is kept to be held against a history."""
 _SETTLED_SECONDS: Final = 1.0
 """So long after it was subscribed anew, a quiet symbol is known to be whole again."""
 
@@ -71,6 +75,12 @@ class Sources(Listener):
     def pumps(self) -> Mapping[str, Pump]:
         """Return the vendors that were ever needed."""
         return self._pumps
+
+    def instrument_of(self, provider: str, symbol: str) -> Instrument | None:
+        """Return what is wanted of a vendor by its own symbol; None if nothing is."""
+        source = self._sources.get(provider)
+        fed = () if source is None else source.fed.get(symbol, ())
+        return next((channel.instrument for channel in fed), None)
 
     def open(self, channel: Channel) -> None:
         """Begin to feed a channel, if need be, by the first vendor that can."""
@@ -215,15 +225,15 @@ class Sources(Listener):
     def _flush_then_break(self, channel: Channel, source: Source, detail: str) -> None:
         cause = f"a message could not be read: {detail}"
         self._intake.settle(channel)
+        now, now_ns = self._clock.monotonic(), self._clock.now_ns()
+        broken = channel.broken
+        if broken is not None and now >= (broken.longest_until or inf):
+            self._mend(channel, now_ns)
         channel.break_off(cause, self._heard_ns(source))
-        now = self._clock.monotonic()
-        if channel.broken is not None and channel.live:
-            channel.resume(now, self._clock.now_ns())
-            if now - channel.malformed_at < _CALM_SECONDS:
-                # One gap for many messages; what comes in between is not held
-                # against a history, so it is not filled.
-                channel.broken.until = now + _CALM_SECONDS
-            self._unsettled[channel] = None
+        channel.resume(now, now_ns)
+        if channel.broken is not None and now - channel.malformed_at < _CALM_SECONDS:
+            _prolong(channel.broken, now)
+        self._unsettled[channel] = None
         channel.malformed_at = now
 
     def _came(self, channel: Channel, source: Source) -> None:
@@ -247,21 +257,23 @@ class Sources(Listener):
         self._newsroom.begun(channel)
 
     def _take_over(self, channel: Channel, source: Source) -> None:
-        previous = channel.active
+        previous, now_ns = channel.active, self._clock.now_ns()
         self._intake.settle(channel)
-        if channel.sampled or self._sources[previous].delay_ns:
+        late = channel.sampled or self._sources[previous].delay_ns
+        if late or channel.runs_ahead:
             # Between the last that the one told and the first of the other, some are
-            # told by nobody.
-            channel.break_off(
-                f"{source.name} serves in place of {previous}", self._clock.now_ns()
-            )
+            # told by nobody; and of two clocks nobody knows which those are.
+            channel.break_off(f"{source.name} serves in place of {previous}", now_ns)
         if channel.broken is not None:
             # What another vendor tells from here on fills nothing of it.
-            self._mend(channel, self._clock.now_ns(), filling=False)
+            self._mend(channel, now_ns, filling=False)
         channel.joining = ""
         _activate(channel, source)
         channel.live = True
-        channel.floor_ns = min(channel.newest_ns, self._clock.now_ns())
+        if channel.newest_ns > now_ns:
+            # Whose clock was ahead has not told what is still to come.
+            channel.newest_ns = now_ns - 1
+        channel.floor_ns = channel.newest_ns
         self._newsroom.changed(channel, previous)
         self._newsroom.begun(channel)
         self._placing.release(channel)
@@ -286,9 +298,11 @@ class Sources(Listener):
         if channel.broken is None:
             return
         to_ns = max(to_ns, channel.broken.from_ns + 1)
+        # Else there was more than is kept, and a history would tell it again.
+        whole = channel.broken.overlap in channel.overlaps
         broken = channel.mend(to_ns)
         if broken is not None:
-            filling = filling and not channel.sampled and broken.until is None
+            filling = filling and whole and not channel.sampled
             self._newsroom.gap(channel, broken, to_ns, filling=filling)
 
     def _broke(self, channel: Channel, source: Source, cause: str) -> None:
@@ -309,6 +323,13 @@ class Sources(Listener):
 def _activate(channel: Channel, source: Source) -> None:
     channel.active = source.name
     channel.sampled = source.pump.upstream.declaration.sampled
+
+
+def _prolong(broken: Break, now: float) -> None:
+    """Let a break go on, since what is lost now belongs to it; but not for ever."""
+    if broken.longest_until is None:
+        broken.longest_until = now + _LONGEST_SPELL_SECONDS
+    broken.until = min(now + _CALM_SECONDS, broken.longest_until)
 
 
 def _newest_unheard(source: Source) -> Channel | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from itertools import islice
 from typing import Final, final
 
 from ingestion_server.domain.errors import ProviderError
@@ -12,6 +13,10 @@ from ingestion_server.ingest.live.tasks import Spawn
 
 _CHECK_SECONDS: Final = 3.0
 """After so long without a tick it is asked whether anybody knows the symbol."""
+_AT_ONCE: Final = 10
+"""Symbols of one question. At night all are silent, and a call may tell of one only."""
+_PAUSE_SECONDS: Final = 20.0
+"""Between questions: so they take half of a plan of 60 calls a minute at most."""
 
 Unknown = Callable[
     [list[Instrument]], Coroutine[None, None, Mapping[Instrument, ProviderError]]
@@ -34,6 +39,8 @@ class Unheard:
         self._rejected = rejected
         self._spawn = spawn
         self._channels: dict[Channel, None] = {}
+        self._next_at = 0.0
+        self._asking = False
 
     def add(self, channel: Channel) -> None:
         """Look after a channel until something is heard."""
@@ -44,21 +51,29 @@ class Unheard:
         self._channels.pop(channel, None)
 
     def look(self, now: float) -> None:
-        """Ask about those that have been silent for long enough, in monotonic s."""
-        doubtful: list[Channel] = []
+        """Ask about some that have been silent for long enough, in monotonic s."""
+        silent: dict[Instrument, list[Channel]] = {}
         for channel in list(self._channels):
             if channel.latest is not None:
                 self.remove(channel)
             elif channel.since_ns and now - channel.begun_at >= _CHECK_SECONDS:
+                silent.setdefault(channel.instrument, []).append(channel)
+        if not silent or self._asking or now < self._next_at:
+            return
+        self._next_at = now + _PAUSE_SECONDS
+        self._asking = True
+        doubtful = dict(islice(silent.items(), _AT_ONCE))
+        for channels in doubtful.values():
+            for channel in channels:
                 self.remove(channel)
-                doubtful.append(channel)
-        if doubtful:
-            self._spawn(self._ask(doubtful), "unknown symbols")
+        self._spawn(self._ask(doubtful), "unknown symbols")
 
-    async def _ask(self, channels: list[Channel]) -> None:
-        instruments = list(dict.fromkeys(each.instrument for each in channels))
-        unknown = await self._unknown(instruments)
-        for channel in channels:
-            error = unknown.get(channel.instrument)
-            if error is not None and channel.latest is None:
-                self._rejected(channel, error)
+    async def _ask(self, doubtful: Mapping[Instrument, Sequence[Channel]]) -> None:
+        try:
+            unknown = await self._unknown(list(doubtful))
+        finally:
+            self._asking = False
+        for instrument, error in unknown.items():
+            for channel in doubtful[instrument]:
+                if channel.latest is None:
+                    self._rejected(channel, error)

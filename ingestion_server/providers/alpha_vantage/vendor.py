@@ -20,6 +20,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.providers.alpha_vantage import (
     actions,
@@ -61,6 +62,7 @@ class AlphaVantage:
     quoting: Final[Quoting | None] = AlphaVantageQuoting()
     trade_history: TradeHistory | None = None
     batching: BarBatching | None = None
+    symbol_search: SymbolSearch | None = None
     secret_parameters: Final = declarations.SECRET_PARAMETERS
 
     def __init__(

@@ -95,6 +95,7 @@ SPLITS: Final = "stock/split"
 DIVIDENDS: Final = "stock/dividend"
 QUOTE: Final = "quote"
 TICKS: Final = "stock/tick"
+SEARCH: Final = "search"
 STREAM: Final = "stream"
 """Marks the handshake of a stream, which no budget counts."""
 
@@ -105,7 +106,7 @@ Ends the name of what is asked about listings outside of the US.
 Plans are sold by market, and the free one knows the US only [I], so a refusal says
 nothing about other markets.
 """
-_LISTED: Final = (CANDLES[AssetClass.EQUITY], SPLITS, DIVIDENDS, QUOTE, TICKS)
+_LISTED: Final = (CANDLES[AssetClass.EQUITY], SPLITS, DIVIDENDS, QUOTE, TICKS, SEARCH)
 ENDPOINTS: Final = frozenset(
     {*CANDLES.values(), *_LISTED, *(path + ABROAD for path in _LISTED)}
 )

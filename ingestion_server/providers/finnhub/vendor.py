@@ -20,6 +20,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.providers.finnhub import (
     actions,
@@ -31,6 +32,7 @@ from ingestion_server.providers.finnhub import (
     symbols,
 )
 from ingestion_server.providers.finnhub.quotes import FinnhubQuoting
+from ingestion_server.providers.finnhub.search import FinnhubSearch
 from ingestion_server.providers.finnhub.streaming import FREE_SYMBOLS, FinnhubStreaming
 from ingestion_server.providers.finnhub.trades import FinnhubTrades
 
@@ -56,6 +58,7 @@ class Finnhub:
     quoting: Quoting | None = FinnhubQuoting()
     trade_history: TradeHistory | None = FinnhubTrades()
     batching: BarBatching | None = None
+    symbol_search: SymbolSearch | None = FinnhubSearch()
     secret_parameters: frozenset[str] = declarations.SECRET_PARAMETERS
 
     def __init__(self, *, plan: str | None = None) -> None:

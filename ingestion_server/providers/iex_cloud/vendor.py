@@ -20,6 +20,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.providers.iex_cloud import (
     actions,
@@ -54,6 +55,7 @@ class IexCloud:
     needs_key: bool = True
     streaming: Streaming | None = None
     trade_history: TradeHistory | None = None
+    symbol_search: SymbolSearch | None = None
     secret_parameters: frozenset[str] = declarations.SECRET_PARAMETERS
 
     def __init__(self, *, base_url: str = "") -> None:

@@ -25,6 +25,7 @@ from ingestion_server.ports.provider import (
     Lifecycle,
     Page,
 )
+from ingestion_server.ports.searching import SymbolSearch
 from ingestion_server.ports.stream import Quoting, Streaming, TradeHistory
 from ingestion_server.providers.yahoo import (
     actions,
@@ -64,6 +65,7 @@ class Yahoo:
     quoting: Quoting | None = YahooQuoting()
     trade_history: TradeHistory | None = None
     batching: BarBatching | None = None
+    symbol_search: SymbolSearch | None = None
     secret_parameters: frozenset[str] = frozenset({"crumb"})
 
     def spelling(self, instrument: Instrument) -> str | None:

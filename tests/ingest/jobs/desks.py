@@ -18,6 +18,7 @@ from ingestion_server.domain.landed import LandedBars
 from ingestion_server.domain.query import Span
 from ingestion_server.domain.result import BarResult
 from ingestion_server.ingest.jobs.estimating import Estimator
+from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ingest.jobs.planning import Planned, Planner
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.jobs import Holding, Landed
@@ -135,7 +136,7 @@ class PlanningDesk:
                 self.market.vendors,
                 self.market.ledger,
                 self.market.standings,
-                units_at_once=at_once,
+                limits=JobLimits(units_at_once=at_once),
             ),
             landing=self.disk,
             clock=self.market.clock,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -403,6 +404,43 @@ async def test_units_that_can_share_a_call_do_so_and_stand_together() -> None:
     ]
     assert (plan.units, plan.calls) == (20, 2 * 3)
     assert batching.together == [4, 4, 2, 4, 4, 2]
+
+
+async def test_a_call_is_shared_by_no_more_units_than_are_under_way_at_a_time() -> None:
+    batching = Together()
+    desk = PlanningDesk(Archive(ACME, batching=batching))
+
+    _, plan = await desk.plan(wanted(*many(100)))
+
+    assert (plan.calls, batching.together) == (2, [64, 36])
+
+
+@pytest.mark.parametrize(
+    ("symbols", "batching", "together"),
+    [
+        (many(10), Together(most_symbols=4), 4),
+        (["not a symbol", "AAPL"], Together(), 100),
+        (many(10), None, 1),
+        (["not a symbol"], Together(), 1),
+    ],
+)
+async def test_the_next_units_tell_how_many_may_share_a_call(
+    symbols: Sequence[str], batching: Together | None, together: int
+) -> None:
+    desk = PlanningDesk(Archive(ACME, batching=batching))
+    spec = wanted(*symbols)
+    units = [
+        Unit(
+            job_id="job",
+            number=number,
+            symbol=symbol,
+            start_ns=spec.start_ns,
+            end_ns=ns("2024-06-29"),
+        )
+        for number, symbol in enumerate(symbols, 1)
+    ]
+
+    assert await desk.planner.together(spec, units) == together
 
 
 @pytest.mark.parametrize("count", [200, 25, 23, 1])

@@ -39,7 +39,9 @@ class News(Newsroom, Intake):
     @override
     def settle(self, channel: Channel) -> None:
         if channel.pending:
-            self.ticks += channel.sorted_ticks()
+            ticks = channel.sorted_ticks()
+            self.ticks += ticks
+            channel.collect(ticks)
 
     @override
     def begun(self, channel: Channel) -> None:
@@ -109,9 +111,12 @@ class Desk:
             self.sources.look()
         await self.clock.advance(0)
 
-    def now(self, symbol: str = "AAPL", price: float = 100.0) -> Trade:
-        """Make a trade of this moment."""
-        return Trade(symbol, self.clock.now_ns(), price)
+    def now(
+        self, symbol: str = "AAPL", price: float = 100.0, *, ahead_ns: int = 0
+    ) -> Trade:
+        """Make a trade of this moment, by a vendor's clock that may be ahead."""
+        now_ns = self.clock.now_ns()
+        return Trade(symbol, now_ns + ahead_ns, price, received_at_ns=now_ns)
 
     def of(self, *kinds: str) -> list[tuple[str, ...]]:
         """Return what was told of some kinds."""

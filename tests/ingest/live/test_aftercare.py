@@ -7,8 +7,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from ingestion_server.domain.adjustment import TradingHours
-from ingestion_server.domain.instrument import Instrument, instrument
+from ingestion_server.domain.instrument import instrument
 from ingestion_server.domain.interval import MINUTE_NS, Interval
+from ingestion_server.domain.query import Span
 from ingestion_server.domain.ticks import LiveBar, Tick, TickKind, Trade
 from ingestion_server.ingest.live.aftercare import Aftercare
 from ingestion_server.ingest.live.bar_line import BarLine
@@ -17,6 +18,7 @@ from ingestion_server.ingest.live.crowd import Readers
 from ingestion_server.ingest.live.filling import Filled, NotFilled
 from ingestion_server.ingest.live.labels import BarLabels
 from ingestion_server.ingest.live.press import Press
+from ingestion_server.ingest.live.unfinished import Unfinished, WhyNot, Word
 from ingestion_server.ports.live import StreamEvent, StreamEventKind
 from tests.clocks import ManualClock
 from tests.ingest.live.letters import Inbox, bar, publisher
@@ -38,18 +40,16 @@ class Vendors:
         """Answer for a gap."""
         return self.filled
 
-    async def confirm(
-        self,
-        instrument: Instrument,
-        interval: Interval,
-        hours: TradingHours,
-        open_ns: int,
-        providers: Sequence[str],
-    ) -> LiveBar | None:
-        """Answer for a bar."""
-        del instrument, interval, hours, providers
-        self.asked.append(open_ns)
-        return self.bar
+    async def words(self, bars: Unfinished) -> Sequence[Word]:
+        """Answer for bars, all at once."""
+        self.asked.append(len(bars))
+        found = {} if self.bar is None else {self.bar.open_time_ns: self.bar}
+        return bars.answered(
+            Span(TEN, TEN + 7200 * SECOND),
+            found,
+            lambda _: WhyNot("acme is closed", for_good=True),
+            0.0,
+        )
 
 
 class Room:
@@ -152,16 +152,28 @@ async def test_a_vendors_own_bar_is_asked_for_once_and_told() -> None:
         room.aftercare.confirm(room.channel, room.line, TEN, TEN + MINUTE_NS)
     await room.work_is_done()
 
-    assert vendors.asked == [TEN]
+    assert vendors.asked == [1]
     assert room.ticks == [own]
 
     room.aftercare.confirm(room.channel, room.line, TEN, TEN + MINUTE_NS)
     await room.work_is_done()
 
-    assert vendors.asked == [TEN, TEN]
+    assert vendors.asked == [1, 1]
 
 
-async def test_a_bar_that_nobody_has_is_a_gap() -> None:
+async def test_all_bars_of_a_line_are_asked_for_together() -> None:
+    vendors = Vendors()
+    room = Room(vendors)
+    for number in range(20):
+        open_ns = TEN + number * MINUTE_NS
+        room.aftercare.confirm(room.channel, room.line, open_ns, open_ns + MINUTE_NS)
+    await room.work_is_done()
+
+    assert vendors.asked == [20]
+    assert [event.kind for event in room.events] == [StreamEventKind.GAP] * 20
+
+
+async def test_a_bar_that_nobody_has_is_a_gap_that_says_why() -> None:
     room = Room(Vendors())
     room.aftercare.confirm(room.channel, room.line, TEN, TEN + MINUTE_NS)
     await room.work_is_done()
@@ -169,13 +181,29 @@ async def test_a_bar_that_nobody_has_is_a_gap() -> None:
     (event,) = room.events
     assert (event.kind, event.tick_kind) == (StreamEventKind.GAP, TickKind.BARS)
     assert (event.from_ns, event.to_ns) == (TEN, TEN + MINUTE_NS)
+    assert event.cause.endswith("no vendor tells its own: acme is closed")
+
+
+async def test_a_bar_for_which_there_is_no_place_is_a_gap_at_once() -> None:
+    room = Room(Vendors(bar=bar(TEN)))
+    for number in range(65):
+        open_ns = TEN + number * MINUTE_NS
+        room.aftercare.confirm(room.channel, room.line, open_ns, open_ns + MINUTE_NS)
+    await room.press.caught_up()
+
+    (event,) = room.events
+    assert event.from_ns == TEN + 64 * MINUTE_NS
+    assert event.cause.endswith("64 bars wait for theirs already")
+    await room.work_is_done()
 
 
 async def test_who_left_is_told_nothing_of_a_bar() -> None:
-    room = Room(Vendors(bar=bar(TEN)))
+    vendors = Vendors(bar=bar(TEN))
+    room = Room(vendors)
     room.aftercare.confirm(room.channel, room.line, TEN, TEN + MINUTE_NS)
     room.channel.lines.clear()
 
     await room.work_is_done()
 
     assert room.inbox.batches == []
+    assert vendors.asked == []

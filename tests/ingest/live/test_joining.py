@@ -376,6 +376,25 @@ async def test_history_that_is_not_final_yet_is_told_anew_once_it_is() -> None:
         assert numbers(told.bars()) == row(len(told.bars()), before)
 
 
+async def test_all_bars_of_a_history_that_are_not_final_become_so_by_few_calls() -> (
+    None
+):
+    start_ns = TEN - 20 * MINUTE_NS
+    async with house() as h, h.listening("AAPL", start_ns=start_ns) as told:
+        h.past.unsettled = 15
+        h.past.release("AAPL")
+        await h.told()
+        states = [bar.state for bar in told.bars()]
+        assert states.count(BarState.PARTIAL) == 15
+
+        h.past.unsettled = 0
+        await h.told(20 * 60)
+
+        assert {bar.state for bar in told.latest().values()} == {BarState.FINAL}
+        # One for the history, and one for each five minutes.
+        assert len(h.past.asked) <= 5
+
+
 async def test_a_symbol_that_is_refused_meanwhile_is_told_with_its_history() -> None:
     async with house() as h, h.listening("AAPL", start_ns=START) as told:
         await h.trade("AAPL")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ingestion_server.domain.errors import SymbolUnknownError
-from ingestion_server.domain.ticks import Quote, TickKind, Trade
+from ingestion_server.domain.ticks import Quote, TickKind, TickMark, Trade
 from ingestion_server.ports.stream import Confirmed, Malformed, Refused
 from tests.ingest.live.newsdesk import ACME, BOTH, ZENITH, desk
 from tests.ingest.live.ticks import SECOND
@@ -57,6 +59,18 @@ async def test_two_channels_of_one_symbol_have_each_their_own_ticks() -> None:
         assert quotes[0].pending == quotes[1].pending
         assert quotes[0].pending[0] is not quotes[1].pending[0]
         assert d.acme.line.sent == ["+AAPL"]
+
+
+async def test_what_is_wanted_is_known_by_the_vendors_own_symbol() -> None:
+    async with desk() as d:
+        channel = d.open()
+
+        assert d.sources.instrument_of(ACME, "AAPL") == channel.instrument
+        assert d.sources.instrument_of(ACME, "TSLA") is None
+        assert d.sources.instrument_of("nobody", "AAPL") is None
+
+        d.sources.close(channel)
+        assert d.sources.instrument_of(ACME, "AAPL") is None
 
 
 async def test_a_short_loss_is_one_gap_and_no_change() -> None:
@@ -125,6 +139,74 @@ async def test_after_a_change_nothing_older_is_told_again() -> None:
         assert [each.time_ns > newest.time_ns for each in channel.pending] == [True]
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_whose_clock_is_ahead_leaves_nothing_untold_that_is_not_declared(
+    *, refused: bool
+) -> None:
+    async with desk() as d:
+        channel = d.open()
+        await d.pass_by(1)
+        took_place: list[int] = []
+        d.acme.line.tell(d.now(ahead_ns=SECOND))
+        await d.pass_by(0.25)
+        d.news.settle(channel)
+        if refused:
+            error = SymbolUnknownError("never heard", provider=ACME)
+            d.acme.line.tell(Refused(error, "AAPL"))
+        else:
+            d.acme.down = True
+            d.acme.line.breaks()
+        for _ in range(40):
+            await d.clock.advance(0.01)
+            took_place.append(d.clock.now_ns())
+            if d.zenith.lines:
+                d.zenith.line.tell(d.now())
+            await d.pass_by(0.25)
+        d.news.settle(channel)
+
+        assert channel.active == ZENITH
+        told = [each.time_ns for each in d.published]
+        gaps = [(from_ns, to_ns) for from_ns, to_ns, _ in d.news.stretches]
+        assert [
+            at
+            for at in took_place
+            if at not in told and not any(low <= at < high for low, high in gaps)
+        ] == []
+        assert len(told) == len(set(told))
+        assert not any(each.marks & TickMark.OUT_OF_ORDER for each in d.published)
+
+
+async def test_a_better_vendor_is_back_while_the_others_clock_is_ahead() -> None:
+    async with desk() as d:
+        d.acme.down = True
+        channel = d.open()
+        await d.pass_by(LIMITS.failover_seconds + 1)
+        assert channel.active == ZENITH
+        d.acme.down = False
+        took_place: list[int] = []
+        for _ in range(200):
+            took_place.append(d.clock.now_ns())
+            d.zenith.line.tell(d.now(price=2.0, ahead_ns=SECOND))
+            await d.clock.advance(0.125)
+            # It tells the same a moment later.
+            if d.acme.lines:
+                d.acme.line.tell(Trade("AAPL", took_place[-1], 1.0))
+            await d.pass_by(0.25)
+            d.news.settle(channel)
+
+        assert channel.active == ACME
+        told = [
+            each.time_ns - (SECOND if each.price == 2.0 else 0) for each in d.published
+        ]
+        gaps = [(from_ns, to_ns) for from_ns, to_ns, _ in d.news.stretches]
+        assert [
+            at
+            for at in took_place
+            if at not in told and not any(low <= at < high for low, high in gaps)
+        ] == []
+        assert len(told) == len(set(told))
+
+
 async def test_a_message_that_cannot_be_read_is_a_gap_of_all_it_may_be_about() -> None:
     async with desk() as d:
         for symbol in ("AAPL", "TSLA"):
@@ -158,21 +240,52 @@ async def test_several_messages_that_cannot_be_read_are_one_gap() -> None:
         assert d.of("gap") == [("gap", "AAPL", "a message could not be read: no JSON")]
 
 
-async def test_rubbish_of_some_seconds_is_one_gap_that_is_not_filled() -> None:
+async def test_rubbish_of_some_seconds_is_one_gap_that_is_filled() -> None:
     async with desk() as d:
-        d.open()
+        channel = d.open()
         await d.pass_by(1)
         for _ in range(40):
             d.acme.line.tell(d.now(), Malformed("no JSON"))
             await d.pass_by(0.25)
+        broken = channel.broken
+        assert broken is not None
         for _ in range(20):
             d.acme.line.tell(d.now())
             await d.pass_by(0.25)
 
         ((from_ns, to_ns, filling),) = d.news.stretches
         assert to_ns - from_ns >= 9 * SECOND
-        assert not filling
+        assert filling
         assert d.sources.malformed == 40
+
+
+async def test_rubbish_without_end_is_a_gap_every_half_minute() -> None:
+    async with desk() as d:
+        d.open()
+        await d.pass_by(1)
+        for _ in range(4 * 100):
+            d.acme.line.tell(d.now(), Malformed("no JSON"))
+            await d.pass_by(0.25)
+
+        assert len(d.news.stretches) == 3
+        for from_ns, to_ns, filling in d.news.stretches:
+            assert 29 * SECOND <= to_ns - from_ns <= 32 * SECOND
+            assert filling
+
+
+async def test_a_gap_in_which_more_came_than_is_kept_is_not_filled() -> None:
+    async with desk() as d:
+        d.open()
+        await d.pass_by(1)
+        for _ in range(8):
+            some = [d.now(price=100.0 + number) for number in range(3_000)]
+            d.acme.line.tell(*some, Malformed("no JSON"))
+            await d.pass_by(0.25)
+        await d.pass_by(1)
+        d.acme.line.tell(d.now())
+        await d.pass_by(1)
+
+        assert [filling for _, _, filling in d.news.stretches] == [False]
 
 
 async def test_what_waits_is_published_before_another_takes_over() -> None:

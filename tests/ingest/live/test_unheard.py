@@ -83,6 +83,40 @@ async def test_who_was_heard_or_left_or_never_begun_is_not_asked_about() -> None
     assert desk.asked == []
 
 
+async def test_of_many_ten_are_asked_about_every_twenty_seconds() -> None:
+    symbols = [f"S{number}" for number in range(25)]
+    desk = Inquiry(*symbols, known=("S0",))
+
+    for second in range(60):
+        await desk.look(BEGUN + 3.0 + second)
+
+    assert desk.asked == [symbols[:10], symbols[10:20], symbols[20:]]
+    assert desk.rejected == symbols[1:]
+
+
+async def test_no_two_questions_are_under_way_at_once() -> None:
+    desk = Inquiry(*[f"S{number}" for number in range(20)])
+    desk.unheard.look(BEGUN + 3.0)
+    desk.unheard.look(BEGUN + 60.0)
+    assert len(desk.work) == 1
+
+    await desk.look(BEGUN + 61.0)
+    await desk.look(BEGUN + 62.0)
+
+    assert [len(asked) for asked in desk.asked] == [10, 10]
+
+
+async def test_who_is_heard_while_others_are_asked_about_is_not_asked_about() -> None:
+    desk = Inquiry(*[f"S{number}" for number in range(20)])
+    await desk.look(BEGUN + 3.0)
+
+    for channel in desk.channels[10:]:
+        channel.latest = trade()
+    await desk.look(BEGUN + 60.0)
+
+    assert len(desk.asked) == 1
+
+
 async def test_who_is_heard_while_it_is_asked_stays() -> None:
     desk = Inquiry("LATE")
     desk.unheard.look(BEGUN + 3.0)

@@ -32,10 +32,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SYMBOL_UNKNOWN: _ErrorReason.ValueType  # 2
     """NOT_FOUND: no vendor knows the symbol, and at least one said so definitely.
-    google.rpc.ResourceInfo names the symbol.
+    google.rpc.ResourceInfo names the symbol. "suggestions" is there only if a vendor
+    found in time what may have been meant: up to 5 symbols, the likeliest first,
+    each of which can stand in the place of the unknown one.
 
         {"reason": "SYMBOL_UNKNOWN", "domain": "ingestion.marketdata",
-         "metadata": {"symbol": "NOPE", "providers": "alpha_vantage,yahoo"}}
+         "metadata": {"symbol": "APPL", "providers": "alpha_vantage,yahoo",
+                      "suggestions": "AAPL,APLE"}}
     """
     ERROR_REASON_NO_DATA_UNEXPLAINED: _ErrorReason.ValueType  # 3
     """UNAVAILABLE: the vendors answered without data and we cannot tell why. It
@@ -174,10 +177,13 @@ ERROR_REASON_INVALID_QUERY: ErrorReason.ValueType  # 1
 """
 ERROR_REASON_SYMBOL_UNKNOWN: ErrorReason.ValueType  # 2
 """NOT_FOUND: no vendor knows the symbol, and at least one said so definitely.
-google.rpc.ResourceInfo names the symbol.
+google.rpc.ResourceInfo names the symbol. "suggestions" is there only if a vendor
+found in time what may have been meant: up to 5 symbols, the likeliest first,
+each of which can stand in the place of the unknown one.
 
     {"reason": "SYMBOL_UNKNOWN", "domain": "ingestion.marketdata",
-     "metadata": {"symbol": "NOPE", "providers": "alpha_vantage,yahoo"}}
+     "metadata": {"symbol": "APPL", "providers": "alpha_vantage,yahoo",
+                  "suggestions": "AAPL,APLE"}}
 """
 ERROR_REASON_NO_DATA_UNEXPLAINED: ErrorReason.ValueType  # 3
 """UNAVAILABLE: the vendors answered without data and we cannot tell why. It

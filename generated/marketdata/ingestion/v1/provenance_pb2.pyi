@@ -272,7 +272,9 @@ class Attempt(_message.Message):
     ErrorInfo reason such as "QUOTA_EXHAUSTED", a colon, and plain words.
     """
     cost_usd: _builtins.float
-    """Price of the calls made, in US dollars at the margin; 0 for flat plans."""
+    """Price of the calls made, in US dollars at the margin; 0 for flat plans. Of a call
+    about several symbols, an equal part.
+    """
     calls: _builtins.int
     """Calls that left for the vendor on behalf of this request, retries included."""
     hedge: _builtins.bool
