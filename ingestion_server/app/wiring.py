@@ -41,7 +41,7 @@ from ingestion_server.calendars import ComputedCalendars
 from ingestion_server.ingest.asked import Landed
 from ingestion_server.ingest.benchmarking import Benchmarking
 from ingestion_server.ingest.call_meter import CallMeter
-from ingestion_server.ingest.candidates import kinds_served
+from ingestion_server.ingest.candidates import STREAM, kinds_served
 from ingestion_server.ingest.coaches import Coaches
 from ingestion_server.ingest.entrants import Registrar
 from ingestion_server.ingest.events import Events
@@ -145,6 +145,7 @@ async def joined(
             partial(breaker_limits, settings, limits.breaker),
             clock,
             (events, *on_breaker),
+            paced={STREAM},
         )
         for provider in providers:
             for kind in kinds_served(provider):

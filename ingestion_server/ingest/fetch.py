@@ -158,12 +158,10 @@ class Fetcher:
             async def fetch(
                 each: BarQuery, share: float, attempts: list[Attempt]
             ) -> BarResult:
-                """Answer one of the two."""
-                left = max(deadline - self._clock.monotonic(), 0.0) * share
                 return await self._fetch(
                     each,
                     attempts,
-                    budget_seconds=left,
+                    budget_seconds=max(deadline - self._clock.monotonic(), 0.0) * share,
                     most_bars=most_bars,
                     fresh=fresh,
                 )

@@ -9,6 +9,8 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Final, final
 
+from msgspec.structs import replace
+
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
     CredentialsRefusedError,
@@ -24,6 +26,8 @@ from ingestion_server.registry.route import Entry, Random, ranked
 from ingestion_server.registry.score import score
 from ingestion_server.registry.standing import Standings
 
+_LAST_PLACE: Final = 1000
+"""A hundredth of a quota that is used up counts as much as one place in the order."""
 _PLENTY: Final = 0.25
 """With less quota than this left, none of it is spent on probes."""
 
@@ -62,9 +66,9 @@ class QuoteRoute:
 
     Unless an operator or the caller has chosen an order, first come those that tell
     the time of a price, then those that charge less, then those that take fewer calls
-    for so many instruments; only among equals do priorities and scores count. So a
-    hundred symbols go to a vendor that tells fifty at once, and not to one that would
-    spend its day's quota on a part of them.
+    for so many instruments; only among equals do priorities, what is left of long
+    windows, and scores count. So a hundred symbols go to a vendor that tells fifty at
+    once, and one goes to who has no day's quota that could be spent.
     """
 
     def __init__(
@@ -118,7 +122,7 @@ class QuoteRoute:
 
         found: list[Candidate] = []
         for _, equals in groupby(sorted(candidates, key=worth), key=worth):
-            found.extend(self._ranked(list(equals), kind))
+            found.extend(self._ranked(list(equals), kind, sparing=True))
         return found
 
     def _able(
@@ -145,10 +149,19 @@ class QuoteRoute:
         return Candidate(vendor, quoting, spelt, kind in quoting.day_only, price)
 
     def _ranked(
-        self, candidates: Sequence[Candidate], kind: AssetClass
+        self,
+        candidates: Sequence[Candidate],
+        kind: AssetClass,
+        *,
+        sparing: bool = False,
     ) -> list[Candidate]:
         by_name = {each.name: each for each in candidates}
         entries = [self._entry(each, quotes_kind_of(kind)) for each in candidates]
+        if sparing:
+            entries = [
+                replace(each, tier=each.tier + _used_places(by_name[each.name]))
+                for each in entries
+            ]
         placed = ranked(entries, random=self._random)
         for each in placed:
             if each.probe:
@@ -174,3 +187,8 @@ class QuoteRoute:
             asked_seconds_ago=self._standings.asked_seconds_ago(name, kind),
             quota_plentiful=headroom >= _PLENTY,
         )
+
+
+def _used_places(candidate: Candidate) -> int:
+    """Return how many places a vendor goes back for what is used of its quota."""
+    return round((1.0 - candidate.vendor.quota.headroom()) * _LAST_PLACE)

@@ -158,6 +158,7 @@ class Suggester:
         async def complete(
             index: int, error: SymbolUnknownError, instrument: Instrument
         ) -> None:
+            """Put the completed error into its place."""
             told = await self.completed(
                 error,
                 instrument,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeAlias, assert_never, final
 
@@ -246,6 +246,7 @@ class Breakers:
         clock: Clock,
         listeners: Sequence[OnBreaker] = (),
         *,
+        paced: Collection[str] = (),
         entries: int = 1024,
     ) -> None:
         """
@@ -255,6 +256,8 @@ class Breakers:
             limits_for: the limits of a vendor's breakers.
             clock: the clock of each.
             listeners: hear of each move, in order.
+            paced: kinds that only one asks for, who pauses longer after each failure:
+                their breakers count and tell, and each call may be the probe.
             entries: how many are kept. The one that was used longest ago makes room
                 for another; one that is closed and without failures goes first, and
                 one that is not closed never: calls would pass it.
@@ -263,6 +266,7 @@ class Breakers:
         self._limits_for = limits_for
         self._clock = clock
         self._listeners = tuple(listeners)
+        self._paced = frozenset(paced)
         self._entries = entries
         self._breakers: OrderedDict[tuple[str, str], Breaker] = OrderedDict()
 
@@ -273,8 +277,11 @@ class Breakers:
         if breaker is None:
             if len(self._breakers) >= self._entries:
                 self._make_room()
+            limits = self._limits_for(provider)
+            if kind in self._paced:
+                limits = replace(limits, rest_seconds=0.0, longest_rest_seconds=0.0)
             breaker = self._breakers[key] = Breaker(
-                self._limits_for(provider),
+                limits,
                 self._clock,
                 on_move=partial(self._tell, provider, kind),
             )

@@ -279,6 +279,30 @@ class PlannedForecast(msgspec.Struct, frozen=True, kw_only=True):
         return sum(part.calls for part in self.planned.parts) - self.fits
 
 
+class Turns(Protocol):
+    """
+    Foretell when batch calls of one vendor would have their turns; nothing is used.
+
+    Each is asked for no earlier than the one before, and queues behind those that were
+    counted. All seconds are from when the turns were taken.
+    """
+
+    def turn(
+        self,
+        endpoint: str,
+        *,
+        times: int = 1,
+        asked_seconds: float,
+        latest_seconds: float,
+    ) -> float:
+        """
+        Return the turn of one more call, and count it unless that is too late.
+
+        Infinity = it never has one.
+        """
+        ...
+
+
 class Ledger(Protocol):
     """Let people look at all budgets."""
 
@@ -296,6 +320,16 @@ class Ledger(Protocol):
 
         Raises:
             InvalidQueryError: A vendor is not known.
+
+        """
+        ...
+
+    def turns(self, provider: str) -> Turns:
+        """
+        Return the turns of calls that would come behind all that wait now.
+
+        Raises:
+            InvalidQueryError: The vendor is not known.
 
         """
         ...

@@ -112,10 +112,12 @@ class Outlook:
         """Return the turn of one more call."""
         return waits(self._slots[lane], units, self._last, now)
 
-    def book(self, lane: Lane, units: int, now: Instant) -> Turn:
-        """Return the turn of one more call, and count it, if it ever has one."""
+    def book(
+        self, lane: Lane, units: int, now: Instant, latest_seconds: float = math.inf
+    ) -> Turn:
+        """Return the turn of one more call, and count it, if it has one in time."""
         turn = self.next_turn(lane, units, now)
-        if turn.at_seconds < math.inf:
+        if turn.at_seconds < math.inf and turn.at_seconds <= latest_seconds:
             admit(self._slots[lane], None, units, now.at(turn.at_seconds))
             self._last = turn
         return turn

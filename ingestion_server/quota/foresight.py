@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, final
 
 import msgspec
+from typing_extensions import override
 
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.ports.budget import Budget
-from ingestion_server.ports.quota import Planned
+from ingestion_server.ports.quota import Lane, Planned, Turns
 from ingestion_server.quota.admission import Outlook, Turn
 from ingestion_server.quota.instant import Instant
 
@@ -46,3 +47,33 @@ class Foresight(msgspec.Struct, frozen=True):
                 left -= together
                 last = turn
         return fits, last
+
+
+@final
+class Foretold(Turns):
+    """Foretell turns one by one."""
+
+    def __init__(self, budget: Budget, outlook: Outlook, now: Instant) -> None:
+        """``outlook`` becomes its own, and counts what is asked for."""
+        self._budget = budget
+        self._outlook = outlook
+        self._now = now
+
+    @override
+    def turn(
+        self,
+        endpoint: str,
+        *,
+        times: int = 1,
+        asked_seconds: float,
+        latest_seconds: float,
+    ) -> float:
+        """Return the turn of one more call, and count it unless that is too late."""
+        began = self._now.seconds
+        turn = self._outlook.book(
+            Lane.BATCH,
+            self._budget.weight(endpoint) * times,
+            self._now.at(began + asked_seconds),
+            began + latest_seconds,
+        )
+        return turn.at_seconds - began

@@ -26,12 +26,13 @@ from ingestion_server.ports.quota import (
     Origin,
     Planned,
     PlannedForecast,
+    Turns,
     WindowForecast,
 )
 from ingestion_server.quota.account import Account
 from ingestion_server.quota.alarm import Tell
 from ingestion_server.quota.closure import Cooldown
-from ingestion_server.quota.foresight import Foresight
+from ingestion_server.quota.foresight import Foresight, Foretold
 from ingestion_server.quota.instant import Instant, Timekeeper
 from ingestion_server.quota.journal import (
     JournalError,
@@ -200,11 +201,7 @@ class Ledger(port.Ledger):
 
         """
         wrong = [
-            Violation(
-                f"planned[{index}].provider",
-                f"{each.provider[:40]!r} is not known; expected one of "
-                f"{', '.join(self.accounts)}",
-            )
+            self._unknown(f"planned[{index}].provider", each.provider)
             for index, each in enumerate(planned)
             if each.provider not in self.accounts
         ]
@@ -238,6 +235,21 @@ class Ledger(port.Ledger):
         return found
 
     @override
+    def turns(self, provider: str) -> Turns:
+        """
+        Return the turns of calls that would come behind all that wait now.
+
+        Raises:
+            InvalidQueryError: The vendor is not known.
+
+        """
+        account = self.accounts.get(provider)
+        if account is None:
+            raise InvalidQueryError([self._unknown("provider", provider)])
+        now = self._time.now()
+        return Foretold(account.budget, account.outlook(now), now)
+
+    @override
     def alerts(self, after: int) -> Sequence[Alert]:
         """Return the latest alerts with higher numbers, oldest first."""
         return [alert for alert in self._alerts if alert.number > after]
@@ -250,6 +262,11 @@ class Ledger(port.Ledger):
         with suppress(TimeoutError):
             async with asyncio.timeout(within_seconds):
                 await self._alerted.wait()
+
+    def _unknown(self, field: str, provider: str) -> Violation:
+        known = ", ".join(self.accounts)
+        told = f"{provider[:40]!r} is not known; expected one of {known}"
+        return Violation(field, told)
 
     def _account(self, setup: Setup, place: Place | None) -> Account:
         file = self._file if setup.kept else None

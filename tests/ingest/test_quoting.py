@@ -253,6 +253,32 @@ async def test_who_charges_is_asked_after_who_does_not(opened: Open) -> None:
     assert {answer.provider for answer in answers} == {"free"}
 
 
+async def test_of_equals_one_who_has_used_less_of_a_days_quota_is_asked_first(
+    opened: Open,
+) -> None:
+    market = await opened(shop("acme", windows=[DAY]), shop("zenith"))
+
+    names = [(await market.quotes(f"S{number}"))[0].provider for number in range(10)]
+
+    assert names == ["acme"] + ["zenith"] * 9
+
+
+async def test_two_who_count_by_the_day_are_used_up_evenly(opened: Open) -> None:
+    market = await opened(shop("acme", windows=[DAY]), shop("zenith", windows=[DAY]))
+
+    names = [(await market.quotes(f"S{number}"))[0].provider for number in range(10)]
+
+    assert names.count("acme") == names.count("zenith") == 5
+
+
+async def test_an_operators_order_is_kept_whatever_quota_is_used(opened: Open) -> None:
+    market = await opened(shop("acme", windows=[DAY]), shop("zenith"), ranked=True)
+
+    names = [(await market.quotes(f"S{number}"))[0].provider for number in range(10)]
+
+    assert names == ["acme"] * 10
+
+
 async def test_what_one_cannot_tell_goes_on_to_the_next(opened: Open) -> None:
     market = await opened(
         shop("acme", 10, unknown={"B", "C"}), shop("zeta", unknown={"C"})

@@ -356,3 +356,19 @@ async def test_each_vendor_has_its_own_limits(clock: ManualClock) -> None:
 
     assert breakers.for_key("acme", "bars:fx").state().retry_after_seconds == 5.0
     assert breakers.for_key("kind", "bars:fx").state().position is CLOSED
+
+
+async def test_who_keeps_a_pace_of_its_own_is_counted_and_never_held_back(
+    clock: ManualClock,
+) -> None:
+    breakers = Breakers(usual, clock, paced={"stream"})
+    breaker = breakers.for_key("acme", "stream")
+
+    await fail(breaker, 20)
+
+    assert breaker.state().position is OPEN
+    assert breaker.state().admits
+    await asked(breaker, Vendor())
+    assert breaker.state().position is CLOSED
+    await fail(breakers.for_key("acme", "bars:fx"), 5)
+    await opened(asked(breakers.for_key("acme", "bars:fx"), Vendor()))

@@ -29,8 +29,6 @@ HASTY: Final = {
     "STREAM__FIRST_PAUSE_SECONDS": "0.05",
     "STREAM__LONGEST_PAUSE_SECONDS": "0.2",
     "STREAM__FAILOVER_SECONDS": "60",
-    "BREAKER__REST_SECONDS": "0.3",
-    "BREAKER__LONGEST_REST_SECONDS": "0.3",
 }
 """Settings with which a lost connection is soon back, before another takes over."""
 FIRST: Final = {"PROVIDERS__ORDER": "finnhub,yahoo,alpha_vantage"}

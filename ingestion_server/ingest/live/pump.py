@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
 from ingestion_server.domain.errors import (
-    BreakerOpenError,
     CredentialsRefusedError,
     EntitlementMissingError,
     IngestionError,
@@ -306,8 +305,6 @@ class Pump:
             self.refuse(error)
         _log.warning("the stream of %s: %s", self.provider, error.message)
         self._listener.lost(self, error.message)
-        if isinstance(error, BreakerOpenError):
-            return error.retry_after_seconds or 0.0
         doubled = self._limits.first_pause_seconds * 2.0 ** min(
             self._attempts, _DOUBLINGS
         )
