@@ -34,6 +34,12 @@ def sandbox(  # noqa: PLR0913 - one for each option
         float,
         typer.Option(min=0.01, max=1000, help="How often each instrument trades."),
     ] = 2.0,
+    finnhub_ping_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.01, help="Silence of a stream of Finnhub's that ends with a ping."
+        ),
+    ] = 60.0,
 ) -> None:
     """
     Simulate the vendors over HTTP, with their real formats, limits and faults.
@@ -54,6 +60,7 @@ def sandbox(  # noqa: PLR0913 - one for each option
             "yahoo_per_second": yahoo_per_second,
             "finnhub_plan": finnhub_plan,
             "trades_per_second": trades_per_second,
+            "finnhub_ping_seconds": finnhub_ping_seconds,
         },
         host,
         port,

@@ -41,7 +41,7 @@ from ingestion_server.ingest.way import Begun, Postponed, Way
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Lane
 
-_SHORT_WAIT_SECONDS: Final = 0.25
+SHORT_WAIT_SECONDS: Final = 0.25
 """Quota is not waited for longer while another vendor is free."""
 _LONGEST_HELD_SECONDS: Final = 2.0
 """Who waits for quota for longer is taken for silent."""
@@ -321,12 +321,12 @@ class Walker:
         now = self._clock.monotonic()
         left = longest = retry = way.deadline - now
         if others:
-            longest = min(_SHORT_WAIT_SECONDS, left)
+            longest = min(SHORT_WAIT_SECONDS, left)
         elif way.postponed:
             # If it takes longer than is foreseen, another may have quota sooner.
             foreseen = candidate.vendor.quota.available_in()
-            longest = min(foreseen + _SHORT_WAIT_SECONDS, left)
-            retry = _SHORT_WAIT_SECONDS
+            longest = min(foreseen + SHORT_WAIT_SECONDS, left)
+            retry = SHORT_WAIT_SECONDS
         query = way.progress.query
         return Allowance(
             now + left / (others + 1) if others else way.deadline,

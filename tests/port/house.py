@@ -78,9 +78,10 @@ class ShiftedClock:
         return time.monotonic() + self._ahead_seconds
 
     async def sleep(self, seconds: float) -> None:
-        until = self.monotonic() + seconds
+        # By the real clock, since one that is made to stand would never come so far.
+        until = time.monotonic() + self._ahead_seconds + seconds
         await asyncio.sleep(0)
-        while (left := until - self.monotonic()) > 0:
+        while (left := until - time.monotonic() - self._ahead_seconds) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._advanced.wait()

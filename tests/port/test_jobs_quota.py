@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 
 import pytest
 from marketdata.ingestion.v1 import job_pb2
 
-from tests.port.house import FREE, Build, House, pinned
+from tests.port.house import FREE, TWO_VENDORS, Build, House, pinned
 from tests.port.job_desk import ENDED, JobDesk, bars_of
 
 AV = "alpha_vantage"
@@ -89,3 +90,32 @@ async def test_a_job_that_waits_for_quota_can_be_paused_and_resumed(
     assert paused.state == still.state == job_pb2.JOB_STATE_PAUSED
     assert not still.HasField("resumes_at")
     assert job.state == job_pb2.JOB_STATE_COMPLETED
+
+
+async def test_where_another_vendor_helps_out_the_end_is_told_as_it_will_be(
+    build: Build,
+) -> None:
+    async with build(settings={**FREE, **TWO_VENDORS}) as home:
+        desk = JobDesk(home)
+        began = home.clock.now()
+        wanted = {"symbols": SYMBOLS[:60], **RAW, "sourcePolicy": {}}
+        told = await desk.create(spec=wanted)
+        foretold = told.plan.finishes_at.ToDatetime(UTC) - began
+
+        async with asyncio.timeout(90):
+            while (job := await desk.get(told.job.job_id)).state not in ENDED:
+                # At four times the pace of clocks, and no faster than calls are made.
+                home.clock.advance(0.15)
+                await asyncio.sleep(0.05)
+
+        took = job.run_ended_at.ToDatetime(UTC) - began
+        units = await desk.units(told.job.job_id)
+
+    assert job.state == job_pb2.JOB_STATE_COMPLETED
+    planned = {each.provider: each.units for each in told.plan.providers}
+    served = Counter(name for unit in units for name in unit.providers)
+    assert set(planned) == {AV, "yahoo"}
+    assert planned == pytest.approx(served, abs=8)
+    assert told.plan.calls == pytest.approx(job.progress.calls, rel=0.2)
+    assert foretold < timedelta(minutes=2)
+    assert took == pytest.approx(foretold, rel=0.5)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from grpc import StatusCode as Code
 from marketdata.ingestion.v1 import stream_pb2
 
+from ingestion_server.app.mode import Mode
 from tests.port.house import Build, House, ordered, pinned, until
 from tests.port.streaming import (
     BUSY,
@@ -22,6 +24,7 @@ from tests.port.streaming import (
     misnumbered,
     sent,
 )
+from tests.replay.charts import FIRST_WEEK, keep_chart
 
 FREE = {**FIRST, "SANDBOX__FINNHUB_PLAN": "free", "STREAM__LINGER_SECONDS": "0.05"}
 MANY = [f"SBX{number:04}" for number in range(1, 56)]
@@ -360,3 +363,17 @@ async def test_streams_of_other_times_of_the_day_are_live_too(build: Build) -> N
         await assert_all_arrived(home, listener, "AAPL")
 
     assert not any(trade.time_doubtful for trade in listener.trades)
+
+
+async def test_recordings_hold_no_streams_and_say_so(
+    build: Build, tmp_path: Path
+) -> None:
+    keep_chart(tmp_path, "week", FIRST_WEEK, 100.0)
+    async with (
+        build(mode=Mode(replay=tmp_path)) as home,
+        listening(home, "AAPL") as listener,
+    ):
+        await listener.until_told("REJECTED")
+        (rejected,) = listener.named("REJECTED")
+
+    assert rejected.reason == "CAPABILITY_MISSING"

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from websockets.sync.client import connect
 
 from ingestion_server.client import SyncClient
 from tests.process.conftest import Run, Start
@@ -80,6 +81,17 @@ def test_a_server_asks_the_sandbox_that_it_is_pointed_at(start: Start) -> None:
     for program in (server, sandbox):
         told = program.stopped()
         assert (told.status, "Traceback" in told.complaints) == (0, False)
+
+
+def test_a_sandbox_pings_a_silent_stream_as_often_as_it_is_told(start: Start) -> None:
+    sandbox = start("sandbox", "--port", "0", "--finnhub-ping-seconds", "0.05")
+    place = sandbox.line(SANDBOX)[1]
+
+    with connect(f"ws://{place}/ws/finnhub?token=abc") as stream:
+        told = [stream.recv(timeout=START_SECONDS) for _ in range(3)]
+
+    assert told == ['{"type":"ping"}'] * 3
+    assert sandbox.stopped().status == 0
 
 
 @pytest.mark.parametrize("door", ["grpc", "http"])

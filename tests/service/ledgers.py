@@ -17,6 +17,7 @@ from ingestion_server.ports.quota import (
     Planned,
     PlannedForecast,
     Spend,
+    Turns,
     WindowForecast,
     WindowUse,
 )
@@ -161,6 +162,10 @@ class FakeLedger:
             )
             for plan in planned
         ]
+
+    def turns(self, provider: str) -> Turns:
+        """Foretell nothing."""
+        raise NotImplementedError
 
     def alerts(self, after: int) -> Sequence[Alert]:
         """Return the alerts that were added."""

@@ -16,6 +16,7 @@ from ingestion_server.ports.quota import (
     Planned,
     PlannedForecast,
     Spend,
+    Turns,
     WindowForecast,
     WindowUse,
 )
@@ -158,6 +159,10 @@ class FakeLedger(Ledger):
         """Foresee nothing."""
         del planned
         return ()
+
+    def turns(self, provider: str) -> Turns:
+        """Foretell nothing."""
+        raise NotImplementedError
 
     def alerts(self, after: int) -> Sequence[Alert]:
         """Return none."""

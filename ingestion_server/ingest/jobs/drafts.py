@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -12,7 +12,8 @@ import msgspec
 
 from ingestion_server.domain.jobs import Plan, PlanFailure, Unit, UnitState
 from ingestion_server.domain.query import Span
-from ingestion_server.ingest.jobs.estimating import Estimate, Work
+from ingestion_server.ingest.jobs.estimating import Estimate
+from ingestion_server.ingest.jobs.rehearsing import Work
 
 _MOST_FAILURES: Final = 100
 
@@ -29,16 +30,27 @@ class Draft(NamedTuple):
     failed: str = ""
 
 
+def cheapest_first(drafts: Sequence[Draft]) -> list[Draft]:
+    """
+    Return drafts by price, then by symbol and time.
+
+    What may share a call stays together.
+    """
+    return sorted(drafts, key=_cheapest)
+
+
 def in_order(drafts: Sequence[Draft], estimate: Estimate) -> Iterator[Draft]:
-    """Yield what has landed, then what is to be done, then what cannot be."""
+    """
+    Yield what has landed, then what is to be done, then what cannot be.
+
+    The estimate is of those that are to be done, as they stand among the drafts.
+    """
     yield from sorted(
         (each for each in drafts if each.work is None and not each.failed),
         key=_by_symbol,
     )
-    yield from _soonest_first(
-        sorted((each for each in drafts if each.work is not None), key=_cheapest),
-        estimate,
-    )
+    to_do = [each for each in drafts if each.work is not None]
+    yield from (to_do[place] for place in estimate.order)
     yield from sorted((each for each in drafts if each.failed), key=_by_symbol)
 
 
@@ -47,38 +59,13 @@ def _by_symbol(draft: Draft) -> tuple[int, int]:
 
 
 def _cheapest(draft: Draft) -> tuple[Decimal, str, int, int, int, int]:
-    """Sort by price, then by symbol and time; what may share a call stays together."""
     place, start_ns = _by_symbol(draft)
-    if draft.work is None or draft.work.piece.ask is None:
-        price_usd = Decimal(0) if draft.work is None else draft.work.piece.price_usd
+    piece = None if draft.work is None else draft.work.piece
+    if piece is None or piece.ask is None:
+        price_usd = Decimal(0) if piece is None else piece.price_usd
         return price_usd, "", 0, 0, place, start_ns
-    piece = draft.work.piece
     span = piece.span
     return piece.price_usd, piece.provider, span.start_ns, span.end_ns, place, start_ns
-
-
-def _soonest_first(drafts: Sequence[Draft], estimate: Estimate) -> Iterator[Draft]:
-    """
-    Yield work in its order, but last what waits for a window of a day or longer.
-
-    Else units that cannot be done today would keep those waiting that can.
-    """
-    spent: defaultdict[str, float] = defaultdict(float)
-    acted: set[tuple[str, int]] = set()
-    later: list[Draft] = []
-    for draft in drafts:
-        if draft.work is None:
-            continue
-        piece = draft.work.piece
-        spent[piece.provider] += len(piece.loads) / piece.shared_by
-        if (piece.provider, draft.place) not in acted:
-            acted.add((piece.provider, draft.place))
-            spent[piece.provider] += len(piece.action_loads)
-        if spent[piece.provider] <= estimate.soon[piece.provider]:
-            yield draft
-        else:
-            later.append(draft)
-    yield from later
 
 
 def unit_of(draft: Draft, *, job_id: str, run: int, number: int, now_ns: int) -> Unit:

@@ -7,34 +7,32 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 import msgspec
 
 from ingestion_server.domain.errors import ProviderError
 from ingestion_server.domain.instrument import Instrument
-from ingestion_server.domain.interval import HOUR_NS, SECOND_NS
+from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.jobs import ProviderPlan
 from ingestion_server.domain.query import Span
 from ingestion_server.ingest.candidates import Vendor
 from ingestion_server.ingest.jobs.limits import JobLimits
-from ingestion_server.ingest.jobs.pieces import Load, Piece
+from ingestion_server.ingest.jobs.pieces import Load
+from ingestion_server.ingest.jobs.rehearsing import (
+    Allotted,
+    Pace,
+    Rehearsal,
+    Work,
+    seats_of,
+)
 from ingestion_server.ports.provider import BarAsk
 from ingestion_server.ports.quota import Calls, Ledger, Planned, PlannedForecast
 from ingestion_server.registry.standing import Standings
 
-_SOON_NS: Final = HOUR_NS
-"""What has its turn within this waits for no window of a day or a month."""
 _CALL_SECONDS: Final = 0.5
 """How long a call is thought to take of a vendor of which nobody knows."""
 _TURN: Final = 500
-
-
-class Work(NamedTuple):
-    """Be one unit's worth of work."""
-
-    instrument: Instrument
-    piece: Piece
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -42,8 +40,8 @@ class Estimate(msgspec.Struct, frozen=True):
 
     providers: tuple[ProviderPlan, ...]
     """The most units first."""
-    soon: Mapping[str, int]
-    """How many calls of each vendor have their turn soon."""
+    order: Sequence[int]
+    """The places of all work: what waits for a window of a day or longer comes last."""
     finishes_at_ns: int | None
     """Of all of it; None = farther than can be foreseen."""
 
@@ -75,27 +73,54 @@ class Estimator:
         self._ledger = ledger
         self._standings = standings
         self._limits = limits
+        self._rehearsing = asyncio.Lock()
 
     async def estimate(self, works: Sequence[Work], *, now_ns: int) -> Estimate:
         """Return what some work takes; every piece has a vendor."""
+        kinds = {piece.provider: piece.kind for work in works for piece in work.pieces}
+        if len(kinds) > 1:
+            allotted = await self._rehearsed(works, kinds)
+        else:
+            allotted = Allotted([work.piece for work in works], range(len(works)))
         by_vendor: defaultdict[str, list[Work]] = defaultdict(list)
-        for work in works:
-            by_vendor[work.piece.provider].append(work)
+        beyond: defaultdict[str, list[Work]] = defaultdict(list)
+        for place, (work, piece) in enumerate(zip(works, allotted.pieces, strict=True)):
+            served = Work(work.instrument, (piece,))
+            by_vendor[piece.provider].append(served)
+            if place not in allotted.rehearsed:
+                beyond[piece.provider].append(served)
         found: list[ProviderPlan] = []
-        soon: dict[str, int] = {}
-        for name, its in by_vendor.items():
-            loads = await self._loads(name, its)
-            forecast = await self._foresee(name, loads, now_ns)
-            soon[name] = 0 if forecast is None else forecast.fits
-            found.append(self._plan(name, its, loads, forecast, now_ns))
+        for name in dict.fromkeys((*by_vendor, *allotted.loads)):
+            loads = await self._loads(name, beyond[name])
+            loads.update(allotted.loads.get(name, ()))
+            forecast = await self._foresee(name, loads)
+            found.append(self._plan(name, by_vendor[name], loads, forecast, now_ns))
         found.sort(key=lambda plan: (-plan.units, plan.provider))
         ends = [plan.finishes_at_ns for plan in found]
         known = [end for end in ends if end is not None]
         return Estimate(
             tuple(found),
-            soon,
+            allotted.order,
             max(known, default=now_ns) if len(known) == len(ends) else None,
         )
+
+    async def _rehearsed(
+        self, works: Sequence[Work], kinds: Mapping[str, str]
+    ) -> Allotted:
+        """Return who serves what; ``kinds`` are the kinds of data by vendor."""
+        async with self._rehearsing:
+            paces = {
+                name: Pace(self._ledger.turns(name), self._call_seconds(name, kind))
+                for name, kind in kinds.items()
+            }
+            rehearsal = Rehearsal(
+                works, paces, limits=self._limits, loads_of=self._loads_of
+            )
+            # It may take a processor for a second.
+            return await asyncio.to_thread(rehearsal.run)
+
+    def _call_seconds(self, name: str, kind: str) -> float:
+        return self._standings.view(name, kind).p50_seconds or _CALL_SECONDS
 
     def _plan(
         self,
@@ -109,9 +134,9 @@ class Estimator:
         finishes_at_ns: int | None = now_ns
         if forecast is not None:
             finishes_at_ns = forecast.finishes_at_ns
-        if finishes_at_ns is not None:
-            view = self._standings.view(name, works[0].piece.kind)
-            call_ns = int((view.p50_seconds or _CALL_SECONDS) * SECOND_NS)
+        if finishes_at_ns is not None and works:
+            seconds = self._call_seconds(name, works[0].piece.kind)
+            call_ns = int(seconds * SECOND_NS)
             # The last has its turn, and is answered; or quota does not matter.
             together = max(map(self._together, works))
             rounds = -(-calls // max(self._limits.units_at_once // together, 1))
@@ -126,9 +151,7 @@ class Estimator:
             finishes_at_ns=finishes_at_ns,
         )
 
-    async def _foresee(
-        self, name: str, loads: Counter[Load], now_ns: int
-    ) -> PlannedForecast | None:
+    async def _foresee(self, name: str, loads: Counter[Load]) -> PlannedForecast | None:
         if not loads:
             return None
         first, *others = [
@@ -141,7 +164,6 @@ class Estimator:
             calls=first.calls,
             times=first.times,
             then=others,
-            finish_by_ns=now_ns + _SOON_NS,
         )
         (forecast,) = await self._ledger.foresee([planned])
         return forecast
@@ -171,7 +193,7 @@ class Estimator:
 
     def _together(self, work: Work) -> int:
         """Return how many can share its call: no more than are under way at a time."""
-        return min(work.piece.shared_by, self._limits.most_units_at_once)
+        return seats_of(work.piece, self._limits)
 
     def _loads_of(self, name: str, works: Sequence[Work]) -> Iterable[Load]:
         """Return the calls for stretches that can share one."""

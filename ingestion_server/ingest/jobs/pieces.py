@@ -1,9 +1,10 @@
-"""What a stretch of time takes of the vendor that would be asked for it first."""
+"""What a stretch of time takes of the vendors that would be asked for it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final, NamedTuple, final
 
@@ -17,7 +18,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.grid import Grid, grid
 from ingestion_server.domain.interval import Times
-from ingestion_server.domain.query import BarQuery, Span
+from ingestion_server.domain.query import BarQuery, SourceMode, Span
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest import pricing
 from ingestion_server.ingest.candidates import Candidate, kind_of
@@ -86,6 +87,7 @@ class Cutter:
         self._monotonic = monotonic
         self._known: dict[tuple[Span, ...], Sequence[Piece]] = {}
         self._taken: dict[Span, Piece] = {}
+        self._others: dict[tuple[Span, str], tuple[Piece, ...]] = {}
         self._final: dict[int, int] = {}
         self._expected: Expected | None = None
 
@@ -139,6 +141,37 @@ class Cutter:
             found = await self._uncut(span)
             self._taken[span] = found
         return found
+
+    async def others(self, piece: Piece) -> tuple[Piece, ...]:
+        """
+        Return what all of its stretch takes of others, in the order they are asked in.
+
+        Raises:
+            InvalidQueryError: The query cannot be served, whoever is asked.
+
+        """
+        if self._query.policy.mode is SourceMode.PINNED:
+            return ()
+        key = piece.span, piece.provider
+        found = self._others.get(key)
+        if found is None:
+            found = self._others[key] = await self._instead(piece)
+        return found
+
+    async def _instead(self, piece: Piece) -> tuple[Piece, ...]:
+        expected = await self._fetcher.expected(self._over(piece.span))
+        found = []
+        for candidate in (place.candidate for place in expected.ranked):
+            if candidate.name == piece.provider:
+                continue
+            if self._lacking(candidate, piece.span):
+                continue
+            with suppress(ProviderError):
+                other = self._taking(candidate, piece.span, expected.sessions)
+                if other is not None:
+                    self._check_price(candidate, other)
+                    found.append(other)
+        return tuple(found)
 
     async def _sessions(self) -> Sessions | None:
         if self._expected is None:

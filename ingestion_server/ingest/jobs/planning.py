@@ -2,8 +2,8 @@
 From what a job wants to units of work, and what they take.
 
 What has landed is left out. The rest is cut so that each unit takes one call of the
-vendor that would be asked first; the plan is that of the first choices, although
-another vendor may serve a unit whose first choice has no quota when its turn comes.
+vendor that would be asked first; what it takes is told with those who help out where
+that one has no quota.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ from ingestion_server.domain.query import BarQuery, Priority, SourceMode, Span
 from ingestion_server.domain.spans import subtracted
 from ingestion_server.ingest.candidates import Vendor
 from ingestion_server.ingest.fetch import Fetcher
-from ingestion_server.ingest.jobs.drafts import Draft, in_order, plan_of, unit_of
-from ingestion_server.ingest.jobs.estimating import Estimator, Work
+from ingestion_server.ingest.jobs.drafts import (
+    Draft,
+    cheapest_first,
+    in_order,
+    plan_of,
+    unit_of,
+)
+from ingestion_server.ingest.jobs.estimating import Estimator
 from ingestion_server.ingest.jobs.pieces import Cutter, Piece
+from ingestion_server.ingest.jobs.rehearsing import Work
 from ingestion_server.ingest.jobs.unit_work import holding_of
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import BarLanding, Holding
@@ -128,6 +135,7 @@ class Planner:
                 )
                 _check_count(len(drafts))
             await asyncio.sleep(0)
+        drafts = cheapest_first(drafts)
         works = [draft.work for draft in drafts if draft.work is not None]
         estimate = await self._estimator.estimate(works, now_ns=now_ns)
         units = [
@@ -157,8 +165,10 @@ class Planner:
             except InvalidQueryError as error:
                 drafts.append(Draft(0, unit.symbol, span, failed=_reason(error)))
                 continue
-            piece = await cutters.of(holding).whole(span)
-            drafts.append(_done_by(_Named(0, unit.symbol, holding), piece, spec))
+            cutter = cutters.of(holding)
+            piece = await cutter.whole(span)
+            named = _Named(0, unit.symbol, holding)
+            drafts.append(_done_by(named, piece, await cutter.others(piece), spec))
         works = [draft.work for draft in drafts if draft.work is not None]
         return plan_of(drafts, await self._estimator.estimate(works, now_ns=now_ns))
 
@@ -213,11 +223,13 @@ class Planner:
             if await cutter.may_hold(span)
         ]
         for piece in await cutter.pieces(gaps):
-            own = [piece]
-            if not piece.provider:
-                # What vendors say names the symbol.
-                own = list(await cutters.alone(named.holding).pieces([piece.span]))
-            drafts.extend(_done_by(named, each, cutters.spec) for each in own)
+            if piece.provider:
+                others = await cutter.others(piece)
+                drafts.append(_done_by(named, piece, others, cutters.spec))
+                continue
+            # What vendors say names the symbol.
+            own = await cutters.alone(named.holding).pieces([piece.span])
+            drafts.extend(_done_by(named, each, (), cutters.spec) for each in own)
         return drafts
 
 
@@ -325,11 +337,13 @@ def _check_count(count: int) -> None:
         )
 
 
-def _done_by(named: _Named, piece: Piece, spec: JobSpec) -> Draft:
+def _done_by(
+    named: _Named, piece: Piece, others: tuple[Piece, ...], spec: JobSpec
+) -> Draft:
     """Return the work that a piece is, or why it cannot be done."""
     place, symbol, holding = named
     if piece.provider:
-        work = Work(holding.instrument, piece)
+        work = Work(holding.instrument, (piece, *others))
         return Draft(place, symbol, piece.span, work)
     error = verdict(
         piece.errors,

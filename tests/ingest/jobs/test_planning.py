@@ -33,6 +33,8 @@ DAILY_25 = Window(
     name="day", limit=25, kind=WindowKind.FIXED, period=Period.DAY, reset_zone="UTC"
 )
 MINUTE_60 = Window(name="minute", limit=60, seconds=60.0)
+SECOND_1 = Window(name="second", limit=1, seconds=1.0)
+SECOND_2 = Window(name="second", limit=2, seconds=1.0)
 
 
 def wanted(*symbols: str, **changes: Any) -> JobSpec:
@@ -493,15 +495,125 @@ async def test_where_quota_does_not_bind_the_end_is_by_how_long_calls_take() -> 
 
 
 async def test_the_end_is_that_of_the_vendor_that_takes_longest() -> None:
+    others = frozenset(many(90)) - frozenset(many(30))
     desk = PlanningDesk(
         Archive(ACME, windows=[DAILY_25], only=frozenset(many(30))),
-        Archive(ZENITH, 1, windows=[MINUTE_60]),
+        Archive(ZENITH, 1, windows=[MINUTE_60], only=others),
     )
 
     _, plan = await desk.plan(wanted(*many(90)))
 
     assert [each.provider for each in plan.providers] == [ZENITH, ACME]
     assert plan.finishes_at_ns == plan.providers[1].finishes_at_ns
+
+
+async def test_what_the_first_choice_has_no_quota_for_is_planned_for_the_next() -> None:
+    desk = PlanningDesk(
+        Archive(ACME, windows=[SECOND_1, DAILY_25]), Archive(ZENITH, windows=[SECOND_2])
+    )
+
+    units, plan = await desk.plan(wanted(*many(200)))
+
+    took = seconds_until(desk.now_ns, plan.finishes_at_ns)
+    shares = {each.provider: (each.units, each.calls) for each in plan.providers}
+    # Batch calls have 23 of 25 a day, and one call a second is as many as leave.
+    assert shares == {ACME: (23, 23), ZENITH: (177, 177)}
+    assert took == pytest.approx(177 / 2, rel=0.05)
+    assert [unit.symbol for unit in units] == [*many(200)]
+
+
+async def test_what_others_serve_is_counted_and_paid_as_they_do_it() -> None:
+    desk = PlanningDesk(
+        Archive(ACME, windows=[DAILY_25]),
+        Archive(ZENITH, 2, days_a_call=92, action_calls=1, windows=[MINUTE_60]),
+    )
+    # Around midnight nobody calls.
+    desk.market.clock.jump(3600)
+    _, plan = await desk.plan(wanted(*many(30)))
+
+    # Half a year takes two calls, and splits one.
+    assert {each.provider: (each.units, each.calls) for each in plan.providers} == {
+        ACME: (23, 23),
+        ZENITH: (7, 21),
+    }
+    assert plan.cost_usd == 42 * CENT
+
+
+async def test_who_does_not_reach_back_or_costs_too_much_helps_nobody_out() -> None:
+    desk = PlanningDesk(
+        Archive(ACME, windows=[DAILY_25]),
+        Archive(ZENITH, reach_days=30),
+        Archive("dear", 5),
+        ranked=True,
+    )
+
+    _, plan = await desk.plan(wanted(*many(30), policy=SourcePolicy(max_cost_usd=0.04)))
+
+    assert [each.provider for each in plan.providers] == [ACME]
+    assert seconds_until(desk.now_ns, plan.finishes_at_ns) == pytest.approx(
+        86_400, abs=60
+    )
+
+
+async def test_calls_that_are_made_in_vain_are_in_the_plan() -> None:
+    desk = PlanningDesk(
+        Archive(ACME, action_calls=1, windows=[SECOND_1]),
+        Archive(ZENITH, windows=[SECOND_2]),
+        ranked=True,
+    )
+
+    _, plan = await desk.plan(wanted(*many(40)))
+
+    shares = {each.provider: (each.units, each.calls) for each in plan.providers}
+    # It tells the splits, and has no quota for the bars in the same second.
+    assert shares[ACME][1] > shares[ACME][0]
+    assert shares[ACME][0] + shares[ZENITH][0] == 40
+
+
+async def test_what_nobody_can_do_today_is_for_whoever_can_first() -> None:
+    monthly = msgspec.structs.replace(DAILY_25, name="month", period=Period.MONTH)
+    desk = PlanningDesk(
+        Archive(ACME, windows=[monthly]), Archive(ZENITH, windows=[DAILY_25])
+    )
+    # The month is young.
+    desk.market.clock.jump(3 * 86_400)
+
+    _, plan = await desk.plan(wanted(*many(100)))
+
+    assert {each.provider: each.units for each in plan.providers} == {
+        ACME: 23,
+        ZENITH: 77,
+    }
+    assert seconds_until(desk.now_ns, plan.finishes_at_ns) == pytest.approx(
+        3 * 86_400, abs=120
+    )
+
+
+async def test_a_shared_call_is_planned_for_as_long_as_there_is_quota_for_it() -> None:
+    batching = Together(most_symbols=4)
+    five = msgspec.structs.replace(DAILY_25, limit=5)
+    desk = PlanningDesk(
+        Archive(ACME, windows=[five], batching=batching),
+        Archive(ZENITH, windows=[MINUTE_60]),
+    )
+    # Around midnight nobody calls.
+    desk.market.clock.jump(3600)
+    _, plan = await desk.plan(wanted(*many(30)))
+
+    shares = {each.provider: (each.units, each.calls) for each in plan.providers}
+    assert shares == {ACME: (16, 4), ZENITH: (14, 14)}
+
+
+async def test_of_a_vast_job_what_comes_last_is_foretold_by_what_came_before() -> None:
+    desk = PlanningDesk(
+        Archive(ACME, windows=[SECOND_1]), Archive(ZENITH, windows=[SECOND_2])
+    )
+
+    units, plan = await desk.plan(wanted(*many(30_000)))
+
+    took = seconds_until(desk.now_ns, plan.finishes_at_ns)
+    assert len(units) == sum(each.units for each in plan.providers) == 30_000
+    assert took == pytest.approx(10_000, rel=0.05)
 
 
 async def test_an_end_beyond_what_can_be_foreseen_is_not_told() -> None:

@@ -565,8 +565,9 @@ class QuoteResult(_message.Message):
     """The last price of the session before; absent if the vendor does not say."""
     @_builtins.property
     def quote(self) -> _stream_pb2.Quote:
-        """Best bid and ask; absent if the vendor gives none. Its sequence is 0 unless it
-        comes from the live stream.
+        """Best bid and ask; absent if the vendor of the trade gives none: if one vendor
+        streams the trades and another the quotes, those are left out. Its sequence is 0
+        unless it comes from the live stream.
         """
 
     @_builtins.property

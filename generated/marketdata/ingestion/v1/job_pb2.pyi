@@ -271,9 +271,9 @@ class ProviderPlan(_message.Message):
     provider: _builtins.str
     """Id of the vendor."""
     units: _builtins.int
-    """Units that it is first choice for."""
+    """Units that it is expected to serve, as quotas stand."""
     calls: _builtins.int
-    """Calls that these need if nothing fails."""
+    """Calls that are expected if nothing fails, those for want of more quota as well."""
     cost_usd: _builtins.float
     """What these calls cost beyond a flat price."""
     @_builtins.property
