@@ -19,7 +19,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS, PROVIDERS])
+@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS, PROVIDERS, JOBS])
 async def test_health_is_told_per_service(home: House, service: str) -> None:
     stub = health_pb2_grpc.HealthStub(home.channel)
 
@@ -37,7 +37,7 @@ async def test_health_of_a_service_that_is_not_there_is_unknown(home: House) -> 
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS, PROVIDERS])
+@pytest.mark.parametrize("service", ["", SERVICE, QUOTAS, PROVIDERS, JOBS])
 async def test_whoever_watches_health_hears_of_the_stop(
     home: House, service: str
 ) -> None:
