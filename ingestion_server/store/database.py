@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Final, Protocol, final
+from typing import Any, Final, Protocol, TypeVar, final
 
 from sqlalchemy import insert, inspect, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ingestion_server.domain.errors import StateUnavailableError
 from ingestion_server.store.job_tables import STORE, TABLES, VERSION
 
+T = TypeVar("T")
 POOL_SECONDS: Final = 10.0
 """How long to wait for a connection that others use."""
 _Failure: Final = (SQLAlchemyError, OSError, OverflowError)
@@ -75,6 +77,29 @@ class Database:
     def __init__(self, place: Place, engine: AsyncEngine) -> None:
         self._place = place
         self._engine = engine
+        self._working: set[asyncio.Task[Any]] = set()
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Do some work to its end, though whoever wants it may leave.
+
+        A transaction that is cut off leaves its connection to be collected some time,
+        and SQLite locked until then.
+        """
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def quiet(self) -> None:
+        """Wait for work that nobody waits for any more."""
+        await asyncio.gather(*self._working, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            # Whoever wanted it may have left, and is not told.
+            task.exception()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -105,7 +130,10 @@ async def opened_database(place: Place, *, realm: str) -> AsyncIterator[Database
         database = Database(place, engine)
         async with database.transaction() as connection:
             await _prepare(connection, place.name, realm)
-        yield database
+        try:
+            yield database
+        finally:
+            await database.quiet()
 
 
 async def _prepare(connection: AsyncConnection, name: str, realm: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, final
 
 import msgspec
 from sqlalchemy import (
@@ -52,6 +53,8 @@ from ingestion_server.store.job_tables import (
 from ingestion_server.store.postgres_place import PostgresPlace
 from ingestion_server.store.sqlite_place import SqlitePlace
 
+P = ParamSpec("P")
+T = TypeVar("T")
 FILE_NAME: Final = "jobs.sqlite"
 _BRIEF: Final = [column for column in JOB.c if column is not JOB.c.symbols]
 _UNIT_AND_RUN: Final = select(UNIT, RUN).join_from(
@@ -79,6 +82,18 @@ async def opened(where: Path | str, *, realm: str = "") -> AsyncIterator[JobStor
         yield SqlJobStore(database)
 
 
+def _whole(
+    method: Callable[Concatenate[SqlJobStore, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SqlJobStore, P], Coroutine[Any, Any, T]]:
+    """Have a method done to its end, though whoever calls it may leave."""
+
+    @wraps(method)
+    async def done(self: SqlJobStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.database.whole(method(self, *args, **kwargs))
+
+    return done
+
+
 @final
 class SqlJobStore(JobStore):
     """
@@ -89,13 +104,14 @@ class SqlJobStore(JobStore):
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     @override
+    @_whole
     async def create(self, job: Job, units: Sequence[Unit]) -> Job:
         """Keep a new job, unless its client key or its id is there."""
         try:
-            async with self._database.transaction() as connection:
+            async with self.database.transaction() as connection:
                 await connection.execute(insert(JOB), new_job(job))
                 await keep_run(connection, job, units)
         except IntegrityError:
@@ -103,22 +119,25 @@ class SqlJobStore(JobStore):
             same = JOB.c.job_id == job.job_id
             if job.client_key:
                 same |= JOB.c.client_key == words(job.client_key)
-            async with self._database.transaction() as connection:
+            async with self.database.transaction() as connection:
                 found = await connection.execute(select(JOB).where(same))
                 return job_of(found.one())
         return job
 
     @override
+    @_whole
     async def job(self, job_id: str) -> Job | None:
         """Return a job, if there is one."""
         return await self._job(JOB.c.job_id == words(job_id))
 
     @override
+    @_whole
     async def by_client_key(self, client_key: str) -> Job | None:
         """Return the job with a client key that is not empty, if there is one."""
         return await self._job(JOB.c.client_key == words(client_key))
 
     @override
+    @_whole
     async def jobs(
         self,
         states: Collection[JobState],
@@ -144,20 +163,22 @@ class SqlJobStore(JobStore):
             created_ns, job_id = before
             place = tuple_(JOB.c.created_ns, JOB.c.job_id)
             query = query.where(place < (created_ns, words(job_id)))
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             rows = await connection.execute(query)
         return [job_of(row) for row in rows]
 
     @override
+    @_whole
     async def save(self, job: Job) -> None:
         """Keep a job instead of what was kept of it; its spec does not change."""
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             await save_job(connection, job)
 
     @override
+    @_whole
     async def begin_run(self, job: Job, units: Sequence[Unit]) -> None:
         """Keep a job that begins another run, unless that has begun already."""
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             if await locked(connection, job.job_id) is None:
                 return
             # This may have been done once, and the answer lost.
@@ -166,13 +187,15 @@ class SqlJobStore(JobStore):
                 await keep_run(connection, job, units)
 
     @override
+    @_whole
     async def last_number(self, job_id: str) -> int:
         """Return the highest number of its units, of any run; 0 = it has none."""
         query = select(func.max(UNIT.c.number)).where(UNIT.c.job_id == words(job_id))
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             return (await connection.execute(query)).scalar_one() or 0
 
     @override
+    @_whole
     async def units(
         self,
         job_id: str,
@@ -194,11 +217,12 @@ class SqlJobStore(JobStore):
             .order_by(UNIT.c.number)
             .limit(limit)
         )
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             rows = await connection.execute(query)
         return [unit_of(row) for row in rows]
 
     @override
+    @_whole
     async def take(
         self, job_id: str, run: int, *, now_ns: int, limit: int
     ) -> Sequence[Unit]:
@@ -220,7 +244,7 @@ class SqlJobStore(JobStore):
             .values(state=UnitState.RUNNING.value, retry_at_ns=0)
             .returning(UNIT)
         )
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             await locked(connection, job_id)
             counts = await run_counts(connection, job_id, run)
             if counts is None or not counts.pending:
@@ -236,6 +260,7 @@ class SqlJobStore(JobStore):
         return sorted(units, key=lambda unit: unit.number)
 
     @override
+    @_whole
     async def keep_unit(self, unit: Unit) -> Unit:
         """
         Keep a unit instead of what was kept of it.
@@ -244,7 +269,7 @@ class SqlJobStore(JobStore):
         """
         here = (UNIT.c.job_id == unit.job_id, UNIT.c.number == unit.number)
         step = 1 if unit.state in WITH_BARS else 0
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             landing = await locked(connection, unit.job_id, landings=step)
             row = (await connection.execute(_UNIT_AND_RUN.where(*here))).one_or_none()
             if landing is None or row is None:
@@ -261,12 +286,13 @@ class SqlJobStore(JobStore):
         return msgspec.structs.replace(unit, landing=landing)
 
     @override
+    @_whole
     async def release(self, job_id: str, *, to: UnitState) -> None:
         """Let units be in another state that are RUNNING; to CANCELLED, PENDING too."""
         states = {UnitState.RUNNING}
         if to is UnitState.CANCELLED:
             states.add(UnitState.PENDING)
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             await locked(connection, job_id)
             some = or_(*(RUN.c[each.value] > 0 for each in states))
             rows = await connection.execute(
@@ -277,6 +303,7 @@ class SqlJobStore(JobStore):
                 await move_units(connection, job_id, row.run, counts, states, to)
 
     @override
+    @_whole
     async def retry(self, job_id: str, run: int) -> int:
         """
         Let units of a run that are FAILED or PARTIAL be PENDING; return how many.
@@ -284,7 +311,7 @@ class SqlJobStore(JobStore):
         They are tried as often as if they were new.
         """
         states = {UnitState.FAILED, UnitState.PARTIAL}
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             await locked(connection, job_id)
             counts = await run_counts(connection, job_id, run)
             if counts is None:
@@ -294,6 +321,7 @@ class SqlJobStore(JobStore):
             )
 
     @override
+    @_whole
     async def counts(self, job_id: str, run: int) -> UnitCounts:
         """Sum up the units of a run."""
         earliest = (
@@ -309,11 +337,12 @@ class SqlJobStore(JobStore):
         query = select(RUN, earliest).where(
             RUN.c.job_id == words(job_id), RUN.c.run == run
         )
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             row = (await connection.execute(query)).one_or_none()
         return UnitCounts() if row is None else counts_of(row, row.retry_at_ns)
 
     @override
+    @_whole
     async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:
         """Return units that have landed, of all runs, by their landing."""
         query = (
@@ -327,15 +356,16 @@ class SqlJobStore(JobStore):
             .order_by(UNIT.c.landing)
             .limit(limit)
         )
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             rows = await connection.execute(query)
         return [unit_of(row) for row in rows]
 
     @override
+    @_whole
     async def acknowledge(self, job_id: str, consumer: str, at: Cursor) -> None:
         """Keep how far a consumer has come; never backwards."""
         place = {"job_id": words(job_id), "consumer": words(consumer)}
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             if await locked(connection, place["job_id"]) is None:
                 return
             known = await acknowledged_by(connection, place)
@@ -347,16 +377,18 @@ class SqlJobStore(JobStore):
                 )
 
     @override
+    @_whole
     async def acknowledged(self, job_id: str, consumer: str) -> Cursor:
         """Return how far a consumer has come."""
         place = {"job_id": words(job_id), "consumer": words(consumer)}
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             return await acknowledged_by(connection, place) or Cursor()
 
     @override
+    @_whole
     async def delete(self, job_id: str) -> None:
         """Forget a job, its units, and how far its consumers have come."""
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             await locked(connection, words(job_id))
             for table in (CONSUMER, UNIT, RUN, JOB):
                 await connection.execute(
@@ -364,6 +396,6 @@ class SqlJobStore(JobStore):
                 )
 
     async def _job(self, which: ColumnElement[bool]) -> Job | None:
-        async with self._database.transaction() as connection:
+        async with self.database.transaction() as connection:
             row = (await connection.execute(select(JOB).where(which))).one_or_none()
         return None if row is None else job_of(row)

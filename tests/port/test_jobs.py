@@ -258,3 +258,13 @@ async def test_a_schedule_that_never_fires_is_refused(
 
     assert refused.value.reason == "INVALID_QUERY"
     assert refused.value.fields == {field}
+
+
+async def test_what_lies_in_the_future_is_refused(desk: JobDesk) -> None:
+    with pytest.raises(RefusedError) as refused:
+        await desk.begun(
+            "AAPL", start="2030-01-01T00:00:00Z", end="2031-01-01T00:00:00Z"
+        )
+
+    assert refused.value.reason == "INVALID_QUERY"
+    assert refused.value.fields == {"spec.start", "spec.end"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -213,6 +214,27 @@ class TestForecasts:
 
         assert 390 * 23 < found.fits < 401 * 25
         assert found.finishes_at_ns is None
+
+    async def test_turns_are_told_one_by_one_and_those_too_late_are_not_counted(
+        self, clock: ManualClock
+    ) -> None:
+        book = ledger(clock, Budget(windows=(rolling("minute", 2, 60.0),)))
+        turns = book.turns("acme")
+
+        told = [
+            turns.turn("chart", asked_seconds=asked, latest_seconds=latest)
+            for asked, latest in [(0, 1), (10, 11), (10, 11), (10, math.inf), (90, 91)]
+        ]
+
+        assert told == pytest.approx([0, 10, 60, 60, 90], abs=0.1)
+        # Nothing was used by that.
+        assert book.uses()[0].windows[0].remaining == 2
+
+    async def test_nobody_knows_the_turns_of_an_unknown_vendor(
+        self, clock: ManualClock
+    ) -> None:
+        with pytest.raises(InvalidQueryError, match=r"'nobody' is not known.*acme"):
+            ledger(clock, Budget()).turns("nobody")
 
     async def test_an_unknown_vendor_is_named(self, clock: ManualClock) -> None:
         book = ledger(clock, Budget())

@@ -518,3 +518,32 @@ async def test_callers_that_give_up_leave_nothing_half_done(store: JobStore) -> 
 
     assert await store.counts("one", 1) == UnitCounts(pending=300)
     assert len(await took(store, 999)) == 300
+
+
+class TestLeaving:
+    async def test_who_leaves_in_the_middle_holds_up_nobody(
+        self, store: JobStore
+    ) -> None:
+        await store.create(job(), units(20))
+        draw = random.Random(5)  # noqa: S311 - no secret
+
+        for _ in range(300):
+            asked = asyncio.create_task(store.counts("one", 1))
+            for _ in range(draw.randrange(8)):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            assert await store.job("one") == job()
+
+    async def test_what_was_begun_is_done_though_its_caller_left(
+        self, store: JobStore
+    ) -> None:
+        await store.create(job(), units(20))
+
+        taking = asyncio.create_task(store.take("one", 1, now_ns=9, limit=5))
+        await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+        # After it, since each has the store for itself.
+        assert (await store.counts("one", 1)).running == 5

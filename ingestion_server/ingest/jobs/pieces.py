@@ -18,7 +18,7 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.grid import Grid, grid
 from ingestion_server.domain.interval import Times
-from ingestion_server.domain.query import BarQuery, SourceMode, Span
+from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.sessions import Sessions
 from ingestion_server.ingest import pricing
 from ingestion_server.ingest.candidates import Candidate, kind_of
@@ -150,28 +150,20 @@ class Cutter:
             InvalidQueryError: The query cannot be served, whoever is asked.
 
         """
-        if self._query.policy.mode is SourceMode.PINNED:
-            return ()
-        key = piece.span, piece.provider
-        found = self._others.get(key)
-        if found is None:
-            found = self._others[key] = await self._instead(piece)
-        return found
-
-    async def _instead(self, piece: Piece) -> tuple[Piece, ...]:
-        expected = await self._fetcher.expected(self._over(piece.span))
-        found = []
+        span, key = piece.span, (piece.span, piece.provider)
+        if key in self._others:
+            return self._others[key]
+        expected, found = await self._fetcher.expected(self._over(span)), []
         for candidate in (place.candidate for place in expected.ranked):
-            if candidate.name == piece.provider:
-                continue
-            if self._lacking(candidate, piece.span):
+            if candidate.name == piece.provider or self._lacking(candidate, span):
                 continue
             with suppress(ProviderError):
-                other = self._taking(candidate, piece.span, expected.sessions)
+                other = self._taking(candidate, span, expected.sessions)
                 if other is not None:
                     self._check_price(candidate, other)
                     found.append(other)
-        return tuple(found)
+        self._others[key] = tuple(found)
+        return self._others[key]
 
     async def _sessions(self) -> Sessions | None:
         if self._expected is None:

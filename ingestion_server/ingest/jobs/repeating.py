@@ -8,6 +8,7 @@ from typing import Final, final
 import msgspec
 from typing_extensions import override
 
+from ingestion_server.domain.errors import InvalidQueryError, Violation
 from ingestion_server.domain.jobs import Job, JobSpec, JobState, Unit, UnitState
 from ingestion_server.ingest.jobs.planning import Planned, Planner
 from ingestion_server.ingest.jobs.running import Runs
@@ -37,13 +38,17 @@ class Repeating(Runs):
         Refuse what can never run.
 
         Raises:
-            InvalidQueryError: The schedule is wrong, or never fires.
+            InvalidQueryError: The schedule is wrong, or never fires; or there is none,
+                and what is wanted lies in the future.
             StateUnavailableError: Nobody knows when its exchange closes.
 
         """
-        if spec.schedule is not None:
+        now_ns = self._clock.now_ns()
+        if spec.schedule is None:
+            _refuse_future(spec, now_ns)
+        else:
             check(spec.schedule)
-            await next_run(spec.schedule, self._clock.now_ns(), self._calendars)
+            await next_run(spec.schedule, now_ns, self._calendars)
 
     async def first_run(self, job: Job) -> tuple[Job, Planned]:
         """
@@ -100,3 +105,17 @@ class Repeating(Runs):
         if schedule is None:
             return None
         return await next_run(schedule, self._clock.now_ns(), self._calendars)
+
+
+def _refuse_future(spec: JobSpec, now_ns: int) -> None:
+    """Raise if a job that runs once wants what there cannot be yet."""
+    wrong: list[Violation] = []
+    if spec.start_ns >= now_ns:
+        wrong.append(Violation("spec.start", "lies in the future"))
+    if spec.end_ns is not None and spec.end_ns > now_ns:
+        told = (
+            "lies in the future; leave it out, and give a schedule for what is to come"
+        )
+        wrong.append(Violation("spec.end", told))
+    if wrong:
+        raise InvalidQueryError(wrong)

@@ -50,7 +50,7 @@ class Missed:
 
     def before(self, partition: Partition) -> int:
         """Return the number of the last tick before those that come again."""
-        return self._sequences[partition]
+        return self._sequences.get(partition, partition.sequence)
 
     def replayed(self, alone: Alone) -> Iterator[Batch]:
         """Yield all of it as messages, each with its own token."""

@@ -36,6 +36,9 @@ def opening(
             channel.awaiting[subscriber] = None
             silent = away(hub, channel, partition)
             if silent is not None:
+                if missed is not None:
+                    # What was missed follows it.
+                    silent = replace(silent, sequence=missed.before(partition))
                 events.append(silent)
         elif partition in subscriber.partitions(channel):
             event = hub.subscribed_event(channel, partition)

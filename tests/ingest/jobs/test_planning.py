@@ -527,8 +527,9 @@ async def test_what_others_serve_is_counted_and_paid_as_they_do_it() -> None:
         Archive(ACME, windows=[DAILY_25]),
         Archive(ZENITH, 2, days_a_call=92, action_calls=1, windows=[MINUTE_60]),
     )
-    # Around midnight nobody calls.
-    desk.market.clock.jump(3600)
+    # It is midnight, around which half a second is idle.
+    await desk.market.clock.advance(60)
+
     _, plan = await desk.plan(wanted(*many(30)))
 
     # Half a year takes two calls, and splits one.
@@ -596,12 +597,13 @@ async def test_a_shared_call_is_planned_for_as_long_as_there_is_quota_for_it() -
         Archive(ACME, windows=[five], batching=batching),
         Archive(ZENITH, windows=[MINUTE_60]),
     )
-    # Around midnight nobody calls.
-    desk.market.clock.jump(3600)
+    # It is midnight, around which half a second is idle.
+    await desk.market.clock.advance(60)
+
     _, plan = await desk.plan(wanted(*many(30)))
 
     shares = {each.provider: (each.units, each.calls) for each in plan.providers}
-    assert shares == {ACME: (16, 4), ZENITH: (14, 14)}
+    assert shares == {ACME: (20, 5), ZENITH: (10, 10)}
 
 
 async def test_of_a_vast_job_what_comes_last_is_foretold_by_what_came_before() -> None:
@@ -623,6 +625,17 @@ async def test_an_end_beyond_what_can_be_foreseen_is_not_told() -> None:
     _, plan = await desk.plan(wanted(*many(600)))
 
     assert (plan.finishes_at_ns, plan.providers[0].calls) == (None, 600)
+
+
+async def test_an_end_that_no_vendor_reaches_in_a_year_is_not_told() -> None:
+    hardly = msgspec.structs.replace(DAILY_25, limit=1)
+    desk = PlanningDesk(
+        Archive(ACME, windows=[hardly]), Archive(ZENITH, windows=[hardly])
+    )
+
+    units, plan = await desk.plan(wanted(*many(1200)))
+
+    assert (plan.finishes_at_ns, plan.calls, len(units)) == (None, 1200, 1200)
 
 
 async def test_what_is_left_is_foretold_by_the_same_measure() -> None:

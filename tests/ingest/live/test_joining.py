@@ -538,3 +538,20 @@ async def test_who_leaves_before_history_came_leaves_nothing_behind() -> None:
         work = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
         assert "live hub" in names
         assert not work & {"Historian.ask", "Mailbox.get"}
+
+
+async def test_who_comes_back_while_nothing_comes_hears_that_first() -> None:
+    trades = frozenset({TickKind.TRADES})
+    async with house() as h:
+        async with h.listening("AAPL", kinds=trades) as first:
+            await h.trade("AAPL")
+        await h.trade("AAPL")
+        h.vendor.down = True
+        h.vendor.line.breaks()
+        await h.told()
+        async with h.listening("AAPL", kinds=trades, token=first.token) as again:
+            await h.told()
+
+            (one,) = first.trades()
+            assert again.events()[0] == ("stale", TickKind.TRADES, one.sequence)
+            assert numbers(again.trades()) == [one.sequence + 1]

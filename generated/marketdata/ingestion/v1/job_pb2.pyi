@@ -273,7 +273,9 @@ class ProviderPlan(_message.Message):
     units: _builtins.int
     """Units that it is expected to serve, as quotas stand."""
     calls: _builtins.int
-    """Calls that are expected if nothing fails, those for want of more quota as well."""
+    """Calls that are expected if nothing fails; some may be for units that another
+    vendor serves in the end.
+    """
     cost_usd: _builtins.float
     """What these calls cost beyond a flat price."""
     @_builtins.property
