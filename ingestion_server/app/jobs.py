@@ -96,6 +96,7 @@ async def working(parts: JobParts) -> AsyncIterator[JobDesk]:
         runner = Runner(store, work, repeating, clock, limits)
         outlook = Outlook(planner, store, clock)
         desk = JobDesk(store, landing, runner, repeating, outlook, clock, limits)
+        await stack.enter_async_context(outlook.thinking())
         try:
             await stack.enter_async_context(runner.running())
         except StateUnavailableError as error:

@@ -34,9 +34,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from ingestion_server.domain.result import Attempt
 
 
 class Violation(NamedTuple):
@@ -59,10 +62,18 @@ class IngestionError(Exception):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         """When trying again can help; None if it cannot, or nobody knows."""
-        self.calls = 0
-        """Calls of vendors that were made in vain."""
-        self.cost_usd = Decimal(0)
-        """What they cost."""
+        self.tried: tuple[Attempt, ...] = ()
+        """What was tried with each vendor, in vain."""
+
+    @property
+    def calls(self) -> int:
+        """Return how many calls of vendors were made in vain."""
+        return sum(attempt.calls for attempt in self.tried)
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """Return what they cost."""
+        return sum((attempt.cost_usd for attempt in self.tried), Decimal(0))
 
     def facts(self) -> dict[str, str]:
         """Return the machine-readable particulars, without secrets."""

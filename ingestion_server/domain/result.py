@@ -72,6 +72,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """Whether the answer, or a part of it, came of another request's calls."""
     shared_calls: int = 0
     """How many of those were about this question from the start."""
+    retry_after_seconds: float | None = None
+    """When the vendor may do better; None if it has not failed, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -78,10 +78,12 @@ async def agreed(query: BarQuery, names: tuple[str, str], fetch: Fetch) -> BarRe
     attempts = [*first.attempts, *second.attempts]
     mine, theirs = first.outcome, second.outcome
     if isinstance(mine, IngestionError):
+        mine.tried = tuple(attempts)
         if isinstance(theirs, IngestionError):
             raise mine
         found = _alone(theirs, names[0], mine, query)
     elif isinstance(theirs, IngestionError):
+        theirs.tried = tuple(attempts)
         found = _alone(mine, names[1], theirs, query)
     else:
         found = _compared(mine, theirs, names, query.policy.tolerance)

@@ -11,7 +11,6 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
@@ -392,8 +391,5 @@ class Fetcher:
 
 def _charged(error: IngestionError, progress: Progress) -> IngestionError:
     """Return an error that tells what it took to find out."""
-    error.calls = sum(attempt.calls for attempt in progress.attempts)
-    error.cost_usd = sum(
-        (attempt.cost_usd for attempt in progress.attempts), Decimal(0)
-    )
+    error.tried = tuple(progress.attempts)
     return error

@@ -279,6 +279,7 @@ class Progress:
                 hedge=asked.hedge,
                 shared=asked.shared or bool(tally.shared_calls),
                 shared_calls=tally.shared_calls,
+                retry_after_seconds=error.retry_after_seconds if error else None,
             )
         )
         return error
@@ -315,7 +316,14 @@ class Progress:
     def skipped(self, error: ProviderError) -> None:
         """Note a vendor that was not asked."""
         self.errors.append(error)
-        self.attempts.append(Attempt(error.provider, Outcome.SKIPPED, reason_of(error)))
+        self.attempts.append(
+            Attempt(
+                error.provider,
+                Outcome.SKIPPED,
+                reason_of(error),
+                retry_after_seconds=error.retry_after_seconds,
+            )
+        )
 
     def unmixable(self, provider: str) -> str:
         """Return why a vendor may not add to what is there; empty if it may."""

@@ -173,6 +173,10 @@ class JobStore(Protocol):
         """Sum up the units of a run."""
         ...
 
+    async def counts_of(self, jobs: Sequence[Job]) -> Sequence[UnitCounts]:
+        """Sum up the units of the latest run of each, in one go."""
+        ...
+
     async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:
         """Return units that have landed, of all runs, by their landing."""
         ...

@@ -14,6 +14,7 @@ from tests.port.streaming import (
     listening,
     misnumbered,
     span,
+    tape,
 )
 
 SILENCE_MS = 600
@@ -35,6 +36,8 @@ UNPINGED = {"SANDBOX__FINNHUB_PING_SECONDS": "3600"}
 
 async def test_a_quiet_symbol_on_a_living_connection_is_fine(build: Build) -> None:
     async with build(settings=QUIET) as home:
+        # The vendor makes up its day before it first speaks, which may take as long.
+        await tape(home, "AAPL")
         async with listening(home, "AAPL", **FINNHUB, **SOON) as listener:
             # Thrice as long as a connection may say nothing.
             await listener.until_told("HEARTBEAT", 18)

@@ -21,7 +21,16 @@ from ingestion_server.domain.errors import (
     JobUnknownError,
     Violation,
 )
-from ingestion_server.domain.jobs import Job, JobSpec, JobState, Unit, UnitState
+from ingestion_server.domain.interval import SECOND_NS
+from ingestion_server.domain.jobs import (
+    Job,
+    JobSpec,
+    JobState,
+    Progress,
+    Unit,
+    UnitCounts,
+    UnitState,
+)
 from ingestion_server.domain.landed import LandedBars, LandedSource
 from ingestion_server.domain.query import Span
 from ingestion_server.ingest.jobs.bulletin import Bulletin
@@ -149,8 +158,12 @@ class JobDesk(Jobs):
         jobs = await self._store.jobs(
             states, name_prefix, before=before, limit=limit, with_symbols=False
         )
+        sums = await self._store.counts_of(jobs)
         # When each is done is told to those who ask for one.
-        return [await self._view(job, foresee=False) for job in jobs]
+        return [
+            self._seen(job, counts, None)
+            for job, counts in zip(jobs, sums, strict=True)
+        ]
 
     @override
     @asynccontextmanager
@@ -290,13 +303,29 @@ class JobDesk(Jobs):
             raise JobUnknownError(job_id)
         return job
 
-    async def _view(self, job: Job, *, foresee: bool = True) -> JobView:
+    async def _view(self, job: Job) -> JobView:
+        # It may take a moment, in which units end.
+        finishes_at_ns = await self._outlook.finishes_at_ns(job)
         counts = await self._store.counts(job.job_id, job.run)
+        return self._seen(job, counts, finishes_at_ns)
+
+    def _seen(
+        self, job: Job, counts: UnitCounts, finishes_at_ns: int | None
+    ) -> JobView:
+        """Return how far a job has come, which ends at a time if nothing fails."""
         bulletin = self._runner.bulletins.of(job.job_id)
         rate = 0.0
         if bulletin is not None and job.state is JobState.RUNNING:
             rate = bulletin.units_per_second(self._clock.monotonic())
-        progress = await self._outlook.progress(job, counts, rate, foresee=foresee)
+        if not counts.left:
+            finishes_at_ns = None
+        elif finishes_at_ns is not None and rate:
+            # Failures and retries take their time as well.
+            took_ns = int(counts.left / rate * SECOND_NS)
+            finishes_at_ns = max(finishes_at_ns, self._clock.now_ns() + took_ns)
+        progress = Progress(
+            counts=counts, units_per_second=rate, finishes_at_ns=finishes_at_ns
+        )
         held_up = self._runner.held_up(job.job_id)
         if held_up:
             # It cannot be kept: what it stands in may be the place for that.

@@ -1,37 +1,64 @@
-"""When what is left of a run will be done."""
+"""
+When what is left of a run will be done.
+
+Thinking of it takes a while, so it is done beside what people ask for: who asks is
+told what was foreseen last, and waits only if that is nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, final
 
 from ingestion_server.domain.errors import IngestionError
-from ingestion_server.domain.interval import SECOND_NS
-from ingestion_server.domain.jobs import (
-    Job,
-    JobState,
-    Progress,
-    Unit,
-    UnitCounts,
-    UnitState,
-)
+from ingestion_server.domain.jobs import Job, JobState, Unit, UnitState
 from ingestion_server.ingest.jobs.planning import Planner
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import JobStore
 
+_log: Final = logging.getLogger(__name__)
 _GOOD_SECONDS: Final = 10.0
-"""How long it is believed what was foreseen; thinking of many units takes a while."""
+"""How long it is believed what was foreseen."""
+_REST: Final = 20.0
+"""Longer if that took longer: so many times as long as it took."""
+_PATIENCE_SECONDS: Final = 1.0
+"""So long after a thought was begun those who know nothing wait for it."""
+_AT_ONCE: Final = 2
 _MOST_KEPT: Final = 1_000
-_PAGE: Final = 1_000
+_MOST_UNITS: Final = 4_000
+"""More than these are judged by a sample of as many."""
+_PAGE: Final = 500
 _LEFT: Final = frozenset({UnitState.PENDING, UnitState.RUNNING})
 _GOING_ON: Final = frozenset({JobState.RUNNING, JobState.PAUSED_QUOTA})
 
 
-class _Foreseen(NamedTuple):
-    at_seconds: float
+class _Standing(NamedTuple):
+    """Be what a thought is about."""
+
+    job_id: str
     run: int
     state: JobState
+
+
+class _Foreseen(NamedTuple):
+    standing: _Standing
+    began_seconds: float
+    took_seconds: float
     finishes_at_ns: int | None
+
+    def good(self, now: float) -> bool:
+        """Return whether it need not be thought of anew."""
+        rest = max(_GOOD_SECONDS, _REST * self.took_seconds)
+        return now - self.began_seconds < rest
+
+
+class _Thought(NamedTuple):
+    task: asyncio.Task[None]
+    began_seconds: float
+    """By the loop, since it is this process that is waited for."""
 
 
 @final
@@ -43,57 +70,104 @@ class Outlook:
         self._store = store
         self._clock = clock
         self._foreseen: dict[str, _Foreseen] = {}
-        self._thinking = asyncio.Lock()
+        self._thoughts: dict[_Standing, _Thought] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def progress(
-        self, job: Job, counts: UnitCounts, units_per_second: float, *, foresee: bool
-    ) -> Progress:
-        """Return how far a run has come; with ``foresee``, also when it is done."""
-        finishes_at_ns = None
-        if foresee and counts.left and job.state in _GOING_ON:
-            finishes_at_ns = await self._finishes_at_ns(job)
-            if finishes_at_ns is not None and units_per_second:
-                # Failures and retries take their time as well.
-                took_ns = int(counts.left / units_per_second * SECOND_NS)
-                finishes_at_ns = max(finishes_at_ns, self._clock.now_ns() + took_ns)
-        return Progress(
-            counts=counts,
-            units_per_second=units_per_second,
-            finishes_at_ns=finishes_at_ns,
-        )
+    @asynccontextmanager
+    async def thinking(self) -> AsyncIterator[None]:
+        """Let thoughts go on until the block ends."""
+        try:
+            yield
+        finally:
+            tasks = [thought.task for thought in self._thoughts.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _finishes_at_ns(self, job: Job) -> int | None:
-        async with self._thinking:
-            now = self._clock.monotonic()
-            known = self._foreseen.get(job.job_id)
-            if (
-                known is not None
-                and (known.run, known.state) == (job.run, job.state)
-                and now - known.at_seconds < _GOOD_SECONDS
-            ):
-                return known.finishes_at_ns
-            foreseen = _Foreseen(now, job.run, job.state, await self._foresee(job))
-            if len(self._foreseen) >= _MOST_KEPT:
-                self._foreseen.clear()
-            self._foreseen[job.job_id] = foreseen
-            return foreseen.finishes_at_ns
+    async def finishes_at_ns(self, job: Job) -> int | None:
+        """
+        Return when a run that goes on is done, as it was foreseen last.
+
+        None if that is not known yet, or cannot be told. A run that has just begun, or
+        whose state has just changed, is thought of first, for at most a second.
+        """
+        if job.state not in _GOING_ON:
+            return None
+        standing = _Standing(job.job_id, job.run, job.state)
+        known = self._foreseen.get(job.job_id)
+        suits = known is not None and known.standing == standing
+        if known is None or not suits or not known.good(self._clock.monotonic()):
+            thought = self._thought(standing, job)
+            if thought is not None and not suits:
+                passed = asyncio.get_running_loop().time() - thought.began_seconds
+                await asyncio.wait(
+                    (thought.task,), timeout=max(_PATIENCE_SECONDS - passed, 0)
+                )
+                known = self._foreseen.get(job.job_id)
+        if known is None or known.standing.run != job.run:
+            return None
+        return known.finishes_at_ns
+
+    def _thought(self, standing: _Standing, job: Job) -> _Thought | None:
+        """Return the thought of a job as it stands; None if there are too many."""
+        thought = self._thoughts.get(standing)
+        if thought is None and len(self._thoughts) < _MOST_KEPT:
+            task = asyncio.create_task(
+                self._think(standing, job), name=f"outlook of job {job.job_id}"
+            )
+            thought = _Thought(task, asyncio.get_running_loop().time())
+            self._thoughts[standing] = thought
+            task.add_done_callback(lambda _: self._thoughts.pop(standing))
+        return thought
+
+    async def _think(self, standing: _Standing, job: Job) -> None:
+        async with self._places:
+            began = self._clock.monotonic()
+            try:
+                finishes_at_ns = await self._foresee(job)
+            except IngestionError:
+                # The store fails, or a vendor that the policy names is gone.
+                finishes_at_ns = None
+            except Exception:  # noqa: BLE001 - the rest of a job can be told
+                _log.exception("the end of job %s cannot be foreseen", job.job_id)
+                finishes_at_ns = None
+            took = self._clock.monotonic() - began
+        known = self._foreseen.pop(job.job_id, None)
+        if known is None or known.began_seconds <= began:
+            known = _Foreseen(standing, began, took, finishes_at_ns)
+        self._foreseen[job.job_id] = known
+        if len(self._foreseen) > _MOST_KEPT:
+            del self._foreseen[next(iter(self._foreseen))]
 
     async def _foresee(self, job: Job) -> int | None:
-        left: list[Unit] = []
-        after = 0
-        while True:
-            page = await self._store.units(
-                job.job_id, job.run, _LEFT, after=after, limit=_PAGE
-            )
-            left += page
-            if len(page) < _PAGE:
-                break
-            after = page[-1].number
-        try:
-            plan = await self._planner.remaining(
-                job.spec, left, now_ns=self._clock.now_ns()
-            )
-        except IngestionError:
-            # A vendor that the policy names is gone: what is left will fail.
-            return None
-        return plan.finishes_at_ns
+        left = (await self._store.counts(job.job_id, job.run)).left
+        estimate = await self._planner.remaining(
+            job.spec,
+            await self._some(job, left),
+            of=left,
+            now_ns=self._clock.now_ns(),
+        )
+        return estimate.finishes_at_ns
+
+    async def _some(self, job: Job, left: int) -> Sequence[Unit]:
+        """Return the units that are left; of very many, pages from all over them."""
+        found = list(await self._page(job, 0))
+        if left <= _MOST_UNITS:
+            while len(found) % _PAGE == 0 and found:
+                page = await self._page(job, found[-1].number)
+                if not page:
+                    break
+                found += page
+            return found
+        if found:
+            first, last = found[0].number, await self._store.last_number(job.job_id)
+            pages = _MOST_UNITS // _PAGE
+            for number in range(1, pages):
+                after = first + (last - first) * number // pages
+                found += await self._page(job, max(after, found[-1].number))
+        return found
+
+    async def _page(self, job: Job, after: int) -> Sequence[Unit]:
+        return await self._store.units(
+            job.job_id, job.run, _LEFT, after=after, limit=_PAGE
+        )

@@ -32,9 +32,10 @@ from ingestion_server.ingest.jobs.drafts import (
     plan_of,
     unit_of,
 )
-from ingestion_server.ingest.jobs.estimating import Estimator
+from ingestion_server.ingest.jobs.estimating import Estimate, Estimator
 from ingestion_server.ingest.jobs.pieces import Cutter, Piece
 from ingestion_server.ingest.jobs.rehearsing import Work
+from ingestion_server.ingest.jobs.sampling import scaled_up
 from ingestion_server.ingest.jobs.unit_work import holding_of
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import BarLanding, Holding
@@ -145,32 +146,37 @@ class Planner:
         return Planned(units, plan_of(drafts, estimate))
 
     async def remaining(
-        self, spec: JobSpec, units: Sequence[Unit], *, now_ns: int
-    ) -> Plan:
+        self, spec: JobSpec, units: Sequence[Unit], *, of: int, now_ns: int
+    ) -> Estimate:
         """
-        Return what is still to be done for units that have not ended.
+        Return what it takes to do units that have not ended.
+
+        Args:
+            spec: of their job.
+            units: all that are left, or a sample of them.
+            of: how many are left.
+            now_ns: the time.
 
         Raises:
             InvalidQueryError: The policy names a vendor that is gone.
 
         """
         cutters = _Cutters(self._fetcher, self._vendors, self._clock, spec)
-        drafts = []
+        works: list[Work] = []
         for count, unit in enumerate(units):
             if count % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            span = Span(unit.start_ns, unit.end_ns)
-            try:
+            with suppress(InvalidQueryError):
                 holding = holding_of(spec, unit.symbol)
-            except InvalidQueryError as error:
-                drafts.append(Draft(0, unit.symbol, span, failed=_reason(error)))
-                continue
-            cutter = cutters.of(holding)
-            piece = await cutter.whole(span)
-            named = _Named(0, unit.symbol, holding)
-            drafts.append(_done_by(named, piece, await cutter.others(piece), spec))
-        works = [draft.work for draft in drafts if draft.work is not None]
-        return plan_of(drafts, await self._estimator.estimate(works, now_ns=now_ns))
+                cutter = cutters.of(holding)
+                piece = await cutter.whole(Span(unit.start_ns, unit.end_ns))
+                if piece.provider:
+                    others = await cutter.others(piece)
+                    works.append(Work(holding.instrument, (piece, *others)))
+        if units:
+            # What nobody can serve takes nothing, here and beyond the sample.
+            works = await scaled_up(works, len(works) * of // len(units))
+        return await self._estimator.estimate(works, now_ns=now_ns)
 
     async def together(self, spec: JobSpec, units: Sequence[Unit]) -> int:
         """Return how many like some units one call may be about; 1 = no others."""
