@@ -32,8 +32,8 @@ of it is decided by one table in the service.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from typing_extensions import override

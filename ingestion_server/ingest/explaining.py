@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.domain.errors import (
     BreakerOpenError,
     CapabilityMissingError,
@@ -77,7 +78,7 @@ def resting(candidate: Candidate, kind: str) -> BreakerOpenError | None:
 def exhausted(name: str, waits_seconds: float) -> QuotaExhaustedError:
     """Return why a vendor is not called whose turn is too far away."""
     far = math.isinf(waits_seconds)
-    told = "as long as is foreseen" if far else f"another {waits_seconds:.3g} seconds"
+    told = "as long as is foreseen" if far else f"another {in_words(waits_seconds)}"
     return QuotaExhaustedError(
         f"no call to {name} fits its quota for {told}",
         provider=name,

@@ -169,6 +169,14 @@ class JobStore(Protocol):
         """Let units of a run that are FAILED or PARTIAL be PENDING; return how many."""
         ...
 
+    async def hasten(self, job_id: str, run: int, *, now_ns: int) -> None:
+        """Let pending units of a run be tried now that were to be tried later."""
+        ...
+
+    async def first_due(self, job_id: str, run: int) -> Unit | None:
+        """Return the pending unit of a run that may be tried first, if there is one."""
+        ...
+
     async def counts(self, job_id: str, run: int) -> UnitCounts:
         """Sum up the units of a run."""
         ...

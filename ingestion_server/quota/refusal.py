@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.domain.errors import QuotaExhaustedError
 from ingestion_server.quota.admission import Turn
 from ingestion_server.quota.instant import Instant
@@ -23,7 +24,7 @@ def by_connections(
     return QuotaExhaustedError(
         f"no connection to {provider} came free in time: "
         f"{under_way} calls are under way, the most at a time; try "
-        f"again in {seconds:.3g} seconds",
+        f"again in {in_words(seconds)}",
         provider=provider,
         window=turn.window,
         retry_after_seconds=seconds,
@@ -52,7 +53,7 @@ def by_window(
     until = _EPOCH + timedelta(microseconds=now.at(turn.at_seconds).wall_ns // 1000)
     return QuotaExhaustedError(
         f"no call to {provider} fits its window {turn.window!r}{counted}"
-        f" for another {seconds:.3g} seconds, until {until:%Y-%m-%dT%H:%M:%SZ}",
+        f" for another {in_words(seconds)}, until {until:%Y-%m-%dT%H:%M:%SZ}",
         provider=provider,
         window=turn.window,
         retry_after_seconds=seconds,

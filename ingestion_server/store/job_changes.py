@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
@@ -26,6 +26,17 @@ from ingestion_server.store.job_tables import (
 
 WITH_BARS: Final = frozenset({UnitState.LANDED, UnitState.PARTIAL})
 """What is told to those who read results."""
+_SUMS: Final = select(
+    RUN,
+    select(func.min(UNIT.c.retry_at_ns))
+    .where(
+        UNIT.c.job_id == RUN.c.job_id,
+        UNIT.c.run == RUN.c.run,
+        UNIT.c.state == UnitState.PENDING.value,
+    )
+    .scalar_subquery()
+    .label("retry_at_ns"),
+)
 _AT_ONCE: Final = 500
 """Rows that are written in one go: nobody else is served while they are made."""
 
@@ -93,6 +104,30 @@ async def run_counts(
     query = select(RUN).where(RUN.c.job_id == job_id, RUN.c.run == run)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else counts_of(row)
+
+
+async def run_sums(connection: AsyncConnection, job_id: str, run: int) -> UnitCounts:
+    """Return the sum of a run, with the earliest time at which a unit may be tried."""
+    query = _SUMS.where(RUN.c.job_id == job_id, RUN.c.run == run)
+    row = (await connection.execute(query)).one_or_none()
+    return UnitCounts() if row is None else counts_of(row, row.retry_at_ns)
+
+
+async def latest_sums(
+    connection: AsyncConnection, jobs: Sequence[Job]
+) -> Sequence[UnitCounts]:
+    """Return the same of the run that each job was in when it was read."""
+    latest = (JOB.c.job_id == RUN.c.job_id) & (JOB.c.run == RUN.c.run)
+    names = [job.job_id for job in jobs]
+    rows = await connection.execute(
+        _SUMS.join_from(JOB, RUN, latest).where(JOB.c.job_id.in_(names))
+    )
+    found = {(row.job_id, row.run): counts_of(row, row.retry_at_ns) for row in rows}
+    for place in ((job.job_id, job.run) for job in jobs):
+        if place not in found:
+            # Another run has begun meanwhile.
+            found[place] = await run_sums(connection, *place)
+    return [found[job.job_id, job.run] for job in jobs]
 
 
 async def sum_up(

@@ -30,10 +30,12 @@ from ingestion_server.store.job_changes import (
     WITH_BARS,
     acknowledged_by,
     keep_run,
+    latest_sums,
     locked,
     move_units,
     named,
     run_counts,
+    run_sums,
     save_job,
     sum_up,
 )
@@ -50,6 +52,7 @@ from ingestion_server.store.job_tables import (
     unit_of,
     words,
 )
+from ingestion_server.store.job_turns import due, hastening, taking
 from ingestion_server.store.postgres_place import PostgresPlace
 from ingestion_server.store.sqlite_place import SqlitePlace
 
@@ -227,29 +230,13 @@ class SqlJobStore(JobStore):
         self, job_id: str, run: int, *, now_ns: int, limit: int
     ) -> Sequence[Unit]:
         """Mark pending units that may be tried now as RUNNING, and return them."""
-        due = (
-            select(UNIT.c.number)
-            .where(
-                UNIT.c.job_id == job_id,
-                UNIT.c.run == run,
-                UNIT.c.state == UnitState.PENDING.value,
-                UNIT.c.retry_at_ns <= now_ns,
-            )
-            .order_by(UNIT.c.retry_at_ns, UNIT.c.number)
-            .limit(limit)
-        )
-        taking = (
-            update(UNIT)
-            .where(UNIT.c.job_id == job_id, UNIT.c.number.in_(due))
-            .values(state=UnitState.RUNNING.value, retry_at_ns=0)
-            .returning(UNIT)
-        )
+        query = taking(job_id, run, now_ns=now_ns, limit=limit).returning(UNIT)
         async with self.database.transaction() as connection:
             await locked(connection, job_id)
             counts = await run_counts(connection, job_id, run)
             if counts is None or not counts.pending:
                 return []
-            units = [unit_of(row) for row in await connection.execute(taking)]
+            units = [unit_of(row) for row in await connection.execute(query)]
             if units:
                 changed = msgspec.structs.replace(
                     counts,
@@ -322,24 +309,34 @@ class SqlJobStore(JobStore):
 
     @override
     @_whole
+    async def hasten(self, job_id: str, run: int, *, now_ns: int) -> None:
+        """Let pending units of a run be tried now that were to be tried later."""
+        async with self.database.transaction() as connection:
+            await locked(connection, job_id)
+            await connection.execute(hastening(job_id, run, now_ns=now_ns))
+
+    @override
+    @_whole
+    async def first_due(self, job_id: str, run: int) -> Unit | None:
+        """Return the pending unit of a run that may be tried first, if there is one."""
+        query = select(UNIT).where(UNIT.c.number.in_(due(job_id, run, limit=1)))
+        async with self.database.transaction() as connection:
+            rows = await connection.execute(query.where(UNIT.c.job_id == job_id))
+        return next((unit_of(row) for row in rows), None)
+
+    @override
+    @_whole
     async def counts(self, job_id: str, run: int) -> UnitCounts:
         """Sum up the units of a run."""
-        earliest = (
-            select(func.min(UNIT.c.retry_at_ns))
-            .where(
-                UNIT.c.job_id == RUN.c.job_id,
-                UNIT.c.run == RUN.c.run,
-                UNIT.c.state == UnitState.PENDING.value,
-            )
-            .scalar_subquery()
-            .label("retry_at_ns")
-        )
-        query = select(RUN, earliest).where(
-            RUN.c.job_id == words(job_id), RUN.c.run == run
-        )
         async with self.database.transaction() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return UnitCounts() if row is None else counts_of(row, row.retry_at_ns)
+            return await run_sums(connection, words(job_id), run)
+
+    @override
+    @_whole
+    async def counts_of(self, jobs: Sequence[Job]) -> Sequence[UnitCounts]:
+        """Sum up the units of the latest run of each, in one go."""
+        async with self.database.transaction() as connection:
+            return await latest_sums(connection, jobs)
 
     @override
     @_whole

@@ -379,7 +379,7 @@ async def test_who_wants_to_be_left_alone_is_left_out() -> None:
         report = await found.run()
 
     assert of(report, ACME).skipped_reason.startswith(
-        "QUOTA_EXHAUSTED: no call to acme fits its quota for another 3.6"
+        "QUOTA_EXHAUSTED: no call to acme fits its quota for another 1 hour"
     )
     assert of(report, ZENITH).answered == 1
     assert ACME not in found.asked

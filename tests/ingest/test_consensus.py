@@ -194,3 +194,14 @@ async def test_who_can_afford_neither_is_told() -> None:
             await compared(market, max_cost_usd=0.01)
 
     assert market.wire.asked == []
+
+
+async def test_if_nobody_answers_the_calls_of_both_are_told() -> None:
+    async with Market(Teller(ACME), Teller(ZENITH)) as market:
+        for name in (ACME, ZENITH):
+            market.wire.failures[f"{name} {DAY}"] = [down(name) for _ in range(20)]
+        with pytest.raises(AllProvidersFailedError) as raised:
+            await compared(market)
+
+    assert {each.provider for each in raised.value.tried} == {ACME, ZENITH}
+    assert raised.value.calls == len(market.wire.asked) > 1

@@ -219,3 +219,20 @@ async def test_what_a_call_may_cost_is_what_is_left() -> None:
         None,
         None,
     ]
+
+
+async def test_a_failure_tells_what_was_tried_and_when_each_may_do_better() -> None:
+    spent = Shop(ACME, 1, windows=[Window(name="day", limit=1, seconds=3600.0)])
+    async with Market(spent, Shop(ZENITH, 2)) as market:
+        await market.fetch()
+        market.wire.failures[f"{ZENITH} BARS"] = [broken(ZENITH) for _ in range(20)]
+        with pytest.raises(AllProvidersFailedError) as raised:
+            await market.fetch()
+
+    last = {each.provider: each for each in raised.value.tried}
+    assert last[ACME].reason.startswith("QUOTA_EXHAUSTED: ")
+    assert last[ACME].retry_after_seconds == pytest.approx(3600, abs=60)
+    assert last[ZENITH].reason.startswith("ALL_PROVIDERS_FAILED: ")
+    asked = market.wire.asked.count(f"{ZENITH} BARS")
+    assert raised.value.calls == asked > 0
+    assert raised.value.cost_usd == sum(each.cost_usd for each in raised.value.tried)

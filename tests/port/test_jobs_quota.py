@@ -10,7 +10,7 @@ from datetime import UTC, timedelta
 import pytest
 from marketdata.ingestion.v1 import job_pb2
 
-from tests.port.house import FREE, TWO_VENDORS, Build, House, pinned
+from tests.port.house import FREE, TWO_VENDORS, UNMETERED, Build, House, pinned
 from tests.port.job_desk import ENDED, JobDesk, bars_of
 
 AV = "alpha_vantage"
@@ -21,6 +21,14 @@ RAW = {
     "adjustment": "ADJUSTMENT_RAW",
     "sourcePolicy": pinned(AV),
 }
+
+SCARCE_AND_PLENTY = {
+    **UNMETERED,
+    **FREE,
+    **TWO_VENDORS,
+    "REGISTRY__PROBE_SECONDS": "0",
+}
+"""Alpha Vantage with 25 calls a day, and Yahoo with as many as one likes."""
 
 
 async def days_pass(home: House, desk: JobDesk, job_id: str) -> Sequence[job_pb2.Job]:
@@ -119,3 +127,110 @@ async def test_where_another_vendor_helps_out_the_end_is_told_as_it_will_be(
     assert told.plan.calls == pytest.approx(job.progress.calls, rel=0.2)
     assert foretold < timedelta(minutes=2)
     assert took == pytest.approx(foretold, rel=0.5)
+
+
+async def moved_on(
+    home: House, desk: JobDesk, job_id: str, minutes: int = 24 * 60
+) -> job_pb2.Job:
+    """Let time pass until a job has ended or waits, or for so many minutes."""
+    until = home.clock.now() + timedelta(minutes=minutes)
+    async with asyncio.timeout(60):
+        while home.clock.now() < until:
+            home.clock.advance(1)
+            await asyncio.sleep(0.01)
+            job = await desk.get(job_id)
+            if job.state != job_pb2.JOB_STATE_RUNNING:
+                break
+    return job
+
+
+async def test_units_whose_vendor_has_no_quota_hold_up_no_others(build: Build) -> None:
+    async with build(settings=SCARCE_AND_PLENTY) as home:
+        desk = JobDesk(home)
+        # Of minutes, Yahoo has the latest 30 days.
+        job_id = await desk.begun(
+            *SYMBOLS[:10],
+            interval="INTERVAL_1_MINUTE",
+            start="2024-03-01T00:00:00Z",
+            end="2024-06-08T00:00:00Z",
+            adjustment="ADJUSTMENT_RAW",
+        )
+
+        job = await moved_on(home, desk, job_id)
+        units = await desk.units(job_id)
+
+    assert job.state == job_pb2.JOB_STATE_PAUSED_QUOTA
+    assert AV in job.detail
+    latest = [unit for unit in units if unit.start.ToDatetime(UTC).month == 6]
+    assert {unit.symbol for unit in latest} == set(SYMBOLS[:10])
+    assert {unit.state for unit in latest} == {job_pb2.UNIT_STATE_LANDED}
+    waiting = [unit for unit in units if unit.state == job_pb2.UNIT_STATE_PENDING]
+    assert waiting
+    first = min(unit.retry_at.ToNanoseconds() for unit in waiting)
+    assert job.resumes_at.ToNanoseconds() == first
+    assert all(unit.last_reason.startswith("QUOTA_EXHAUSTED: ") for unit in waiting)
+    assert job.progress.failed == job.progress.partial == 0
+
+
+async def test_a_unit_whose_quota_ends_halfway_goes_on_the_next_day(
+    build: Build,
+) -> None:
+    async with build(settings=SCARCE_AND_PLENTY) as home:
+        desk = JobDesk(home)
+        await home.fault("yahoo", "not_found")
+        # Two years of hours are a call of Yahoo, and 24 calls of Alpha Vantage.
+        told = await desk.create(
+            spec={
+                "symbols": SYMBOLS[:2],
+                "interval": "INTERVAL_1_HOUR",
+                "start": "2022-07-05T00:00:00Z",
+                "end": "2024-06-08T00:00:00Z",
+                "adjustment": "ADJUSTMENT_RAW",
+                "sourcePolicy": {
+                    "providers": ["yahoo", AV],
+                    "mode": "MODE_ORDERED",
+                },
+            }
+        )
+        job_id = told.job.job_id
+        waiting = await moved_on(home, desk, job_id)
+        halfway = await desk.units(job_id)
+        *_, job = await days_pass(home, desk, job_id)
+        results = bars_of(await desk.results(job_id))
+        made = (await home.stats(AV))["calls"] + (await home.stats("yahoo"))["calls"]
+
+    assert waiting.state == job_pb2.JOB_STATE_PAUSED_QUOTA
+    assert {unit.state for unit in halfway} == {job_pb2.UNIT_STATE_PENDING}
+    assert {unit.attempts for unit in halfway} == {0}
+    assert sum(unit.bars for unit in halfway) > 0
+    assert job.state == job_pb2.JOB_STATE_COMPLETED
+    assert sorted(results) == SYMBOLS[:2]
+    assert len({len(bars) for bars in results.values()}) == 1
+    assert job.progress.calls == made
+
+
+async def test_a_vendor_that_is_down_while_another_has_no_quota_fails_no_unit(
+    build: Build,
+) -> None:
+    async with build(settings=SCARCE_AND_PLENTY) as home:
+        desk = JobDesk(home)
+        await home.fault("yahoo", "status_500")
+        job_id = await desk.begun(*SYMBOLS[:40], **{**RAW, "sourcePolicy": {}})
+
+        began = home.clock.now()
+        while home.clock.now() < began + timedelta(minutes=30):
+            home.clock.advance(10)
+            await asyncio.sleep(0.02)
+        down = await desk.get(job_id)
+        await home.mend("yahoo")
+        async with asyncio.timeout(60):
+            while (job := await desk.get(job_id)).state not in ENDED:
+                home.clock.advance(10)
+                await asyncio.sleep(0.02)
+        took = job.run_ended_at.ToDatetime(UTC) - began
+
+    assert (down.progress.failed, down.progress.partial) == (0, 0)
+    assert down.progress.landed < 40
+    assert job.state == job_pb2.JOB_STATE_COMPLETED
+    # Nobody waited for the quota of the next day.
+    assert took < timedelta(hours=2)

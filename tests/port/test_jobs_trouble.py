@@ -301,3 +301,34 @@ async def test_a_list_that_is_nothing_but_junk_is_refused_and_named(
     assert refused.value.reason == "INVALID_QUERY"
     assert "spec.symbols[1]" in refused.value.fields
     assert not kept.jobs
+
+
+async def test_what_had_landed_is_told_although_the_rest_cannot_be_had_any_more(
+    build: Build,
+) -> None:
+    async with build(settings={**UNMETERED, "JOBS__ATTEMPTS": "2"}) as home:
+        desk = JobDesk(home)
+        await home.fault("yahoo", "partial")
+        job_id = await desk.begun("AAPL", **SPRING)
+        await desk.ended(job_id)
+        (first,) = await desk.units(job_id)
+        before = bars_of(await desk.results(job_id))
+        await home.mend("yahoo")
+        await home.fault("yahoo", "status_500")
+        await desk.retry(job_id)
+        async with asyncio.timeout(60):
+            while (job := await desk.get(job_id)).state not in ENDED:
+                home.clock.advance(10)
+                await asyncio.sleep(0.02)
+        (unit,) = await desk.units(job_id)
+        results = await desk.results(job_id)
+
+    assert first.state == unit.state == job_pb2.UNIT_STATE_PARTIAL
+    assert job.state == job_pb2.JOB_STATE_INCOMPLETE
+    assert unit.bars == first.bars > 0
+    assert [(m.start, m.end) for m in unit.missing] == [
+        (m.start, m.end) for m in first.missing
+    ]
+    assert unit.last_reason.startswith("PINNED_PROVIDER_FAILED: ")
+    assert results[-1].unit.attempts == 2
+    assert bars_of(results) == before

@@ -313,6 +313,42 @@ class TestTaking:
         (again,) = await store.take("one", 1, now_ns=200, limit=9)
         assert (again.number, again.attempts, again.retry_at_ns) == (2, 1, None)
 
+    async def test_the_one_that_may_be_tried_first_is_told_without_being_taken(
+        self, store: JobStore
+    ) -> None:
+        await store.create(job(), units(3))
+        for unit in await store.take("one", 1, now_ns=0, limit=3):
+            waiting = msgspec.structs.replace(
+                unit, state=UnitState.PENDING, retry_at_ns=500 - unit.number
+            )
+            await store.keep_unit(waiting)
+
+        first = await store.first_due("one", 1)
+
+        assert first is not None
+        assert (first.number, first.retry_at_ns) == (3, 497)
+        assert await took(store, now_ns=497) == [3]
+        assert await store.first_due("one", 2) is None
+        assert await store.first_due("none", 1) is None
+
+    async def test_those_that_wait_are_tried_at_once_by_request_after_the_others(
+        self, store: JobStore
+    ) -> None:
+        await store.create(job(), units(4))
+        for unit in await store.take("one", 1, now_ns=0, limit=3):
+            state = UnitState.FAILED if unit.number == 3 else UnitState.PENDING
+            waiting = msgspec.structs.replace(unit, state=state, retry_at_ns=500)
+            await store.keep_unit(waiting)
+        before = await store.counts("one", 1)
+
+        await store.hasten("one", 1, now_ns=100)
+
+        after = await store.counts("one", 1)
+        assert (after.pending, after.failed) == (before.pending, before.failed)
+        for number in (4, 1, 2):
+            (taken,) = await store.take("one", 1, now_ns=100, limit=1)
+            assert taken.number == number
+
     async def test_none_is_given_to_two(self, store: JobStore) -> None:
         await store.create(job(), units(200))
         taken: list[int] = []
@@ -421,6 +457,29 @@ class TestLanding:
             *[UnitState.CANCELLED] * 3,
         ]
         assert await took(store) == []
+
+
+async def test_the_sums_of_many_jobs_are_read_in_one_go(store: JobStore) -> None:
+    known = [job(f"job {number}") for number in range(1_200)]
+    for each in known[:3]:
+        await store.create(each, units(4, each.job_id))
+    later = msgspec.structs.replace(known[1], run=2)
+    await store.begin_run(later, units(2, later.job_id, run=2, first=5))
+    (unit,) = await store.take(known[2].job_id, 1, now_ns=9, limit=1)
+    await store.keep_unit(landed(unit))
+    (only,) = units(1, known[3].job_id)
+    await store.create(known[3], [msgspec.structs.replace(only, retry_at_ns=77)])
+
+    # One of them has begun another run since it was read; most were never there.
+    sums = await store.counts_of(known)
+    newer = await store.counts_of([later])
+    none = await store.counts_of([])
+
+    assert list(sums) == [await store.counts(each.job_id, each.run) for each in known]
+    assert [each.pending for each in sums[:5]] == [4, 4, 3, 1, 0]
+    assert (sums[2].landed, sums[3].retry_at_ns) == (1, 77)
+    assert [each.pending for each in newer] == [2]
+    assert not none
 
 
 async def test_the_sum_is_that_of_the_units_whatever_is_done(store: JobStore) -> None:
@@ -545,5 +604,6 @@ class TestLeaving:
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
 
-        # After it, since each has the store for itself.
-        assert (await store.counts("one", 1)).running == 5
+        async with asyncio.timeout(10):
+            while (await store.counts("one", 1)).running != 5:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)

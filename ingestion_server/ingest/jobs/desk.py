@@ -126,6 +126,7 @@ class JobDesk(Jobs):
         if kept.job_id != job.job_id:
             # Another request with the same key was quicker.
             return await self._known(kept, spec)
+        self._outlook.begun(job, planned.plan.finishes_at_ns)
         self._runner.begin(job.job_id)
         view = await self._view(job)
         return Submitted(job, planned.plan, created=True, progress=view.progress)

@@ -43,8 +43,7 @@ class Hindrances(NamedTuple):
     def failed(self) -> bool:
         """Return whether another vendor might have answered that could not then."""
         return any(
-            each.outcome is Outcome.FAILED
-            or (each.outcome is Outcome.SKIPPED and each.reason.startswith(_PASSING))
+            each.outcome is Outcome.FAILED or each.reason.startswith(_PASSING)
             for each in self.others
         )
 
@@ -66,7 +65,7 @@ class Hindrances(NamedTuple):
         waits = (
             each.retry_after_seconds or 0.0
             for each in self.others
-            if each.outcome is not Outcome.SERVED and each.reason.startswith(_PASSING)
+            if each.reason.startswith(_PASSING)
         )
         return min(waits, default=0.0)
 

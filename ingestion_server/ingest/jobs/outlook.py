@@ -25,7 +25,9 @@ _GOOD_SECONDS: Final = 10.0
 _REST: Final = 20.0
 """Longer if that took longer: so many times as long as it took."""
 _PATIENCE_SECONDS: Final = 1.0
-"""So long after a thought was begun those who know nothing wait for it."""
+"""So long after a thought was begun those wait for it who know nothing like it."""
+_SHORT_PATIENCE_SECONDS: Final = 0.2
+"""Those who know what was foreseen a while ago."""
 _AT_ONCE: Final = 2
 _MOST_KEPT: Final = 1_000
 _MOST_UNITS: Final = 4_000
@@ -41,6 +43,7 @@ class _Standing(NamedTuple):
     job_id: str
     run: int
     state: JobState
+    since_ns: int
 
 
 class _Foreseen(NamedTuple):
@@ -88,25 +91,29 @@ class Outlook:
         """
         Return when a run that goes on is done, as it was foreseen last.
 
-        None if that is not known yet, or cannot be told. A run that has just begun, or
-        whose state has just changed, is thought of first, for at most a second.
+        None if that is not known yet, or cannot be told. If the state of a job has just
+        changed, it is thought of first, for at most a second.
         """
         if job.state not in _GOING_ON:
             return None
-        standing = _Standing(job.job_id, job.run, job.state)
+        standing = _standing(job)
         known = self._foreseen.get(job.job_id)
         suits = known is not None and known.standing == standing
         if known is None or not suits or not known.good(self._clock.monotonic()):
             thought = self._thought(standing, job)
-            if thought is not None and not suits:
+            if thought is not None:
+                patience = _SHORT_PATIENCE_SECONDS if suits else _PATIENCE_SECONDS
                 passed = asyncio.get_running_loop().time() - thought.began_seconds
-                await asyncio.wait(
-                    (thought.task,), timeout=max(_PATIENCE_SECONDS - passed, 0)
-                )
+                await asyncio.wait((thought.task,), timeout=max(patience - passed, 0))
                 known = self._foreseen.get(job.job_id)
         if known is None or known.standing.run != job.run:
             return None
         return known.finishes_at_ns
+
+    def begun(self, job: Job, finishes_at_ns: int | None) -> None:
+        """Note when a run that begins is done by its plan."""
+        now = self._clock.monotonic()
+        self._note(_Foreseen(_standing(job), now, 0.0, finishes_at_ns))
 
     def _thought(self, standing: _Standing, job: Job) -> _Thought | None:
         """Return the thought of a job as it stands; None if there are too many."""
@@ -132,10 +139,12 @@ class Outlook:
                 _log.exception("the end of job %s cannot be foreseen", job.job_id)
                 finishes_at_ns = None
             took = self._clock.monotonic() - began
-        known = self._foreseen.pop(job.job_id, None)
-        if known is None or known.began_seconds <= began:
-            known = _Foreseen(standing, began, took, finishes_at_ns)
-        self._foreseen[job.job_id] = known
+        self._note(_Foreseen(standing, began, took, finishes_at_ns))
+
+    def _note(self, foreseen: _Foreseen) -> None:
+        known = self._foreseen.pop(foreseen.standing.job_id, foreseen)
+        later = max(foreseen, known, key=lambda each: each.began_seconds)
+        self._foreseen[foreseen.standing.job_id] = later
         if len(self._foreseen) > _MOST_KEPT:
             del self._foreseen[next(iter(self._foreseen))]
 
@@ -171,3 +180,7 @@ class Outlook:
         return await self._store.units(
             job.job_id, job.run, _LEFT, after=after, limit=_PAGE
         )
+
+
+def _standing(job: Job) -> _Standing:
+    return _Standing(job.job_id, job.run, job.state, job.updated_ns)

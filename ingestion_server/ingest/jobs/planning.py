@@ -166,13 +166,15 @@ class Planner:
         for count, unit in enumerate(units):
             if count % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            with suppress(InvalidQueryError):
+            try:
                 holding = holding_of(spec, unit.symbol)
-                cutter = cutters.of(holding)
-                piece = await cutter.whole(Span(unit.start_ns, unit.end_ns))
-                if piece.provider:
-                    others = await cutter.others(piece)
-                    works.append(Work(holding.instrument, (piece, *others)))
+            except InvalidQueryError:
+                continue
+            cutter = cutters.of(holding)
+            piece = await cutter.whole(Span(unit.start_ns, unit.end_ns))
+            if piece.provider:
+                others = await cutter.others(piece)
+                works.append(Work(holding.instrument, (piece, *others)))
         if units:
             # What nobody can serve takes nothing, here and beyond the sample.
             works = await scaled_up(works, len(works) * of // len(units))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol, final
@@ -24,14 +23,16 @@ from ingestion_server.domain.errors import (
 from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.jobs import Job, JobState, Unit, UnitState
 from ingestion_server.ingest.jobs.bulletin import Bulletin, Bulletins
+from ingestion_server.ingest.jobs.course import Course
 from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ingest.jobs.transitions import (
+    drought,
     finished,
     not_planned,
     paused,
     resumed,
 )
-from ingestion_server.ingest.jobs.unit_work import Pause, UnitWork
+from ingestion_server.ingest.jobs.unit_work import UnitWork
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import JobStore
 
@@ -64,27 +65,6 @@ class Runs(Protocol):
         ...
 
 
-class _Course:
-    """Be one stretch of work on a job, until there is nothing to do or it is halted."""
-
-    def __init__(self, due_ns: int, at_once: int) -> None:
-        self.at_once = at_once
-        """How many units are worked on at a time."""
-        self.due_ns = due_ns
-        """Units that may be tried then have been waited for, whatever the wall says."""
-        self.halted = False
-        self.pause: Pause | None = None
-        self.failure: StateUnavailableError | None = None
-        self.waiting: deque[Unit] = deque()
-        self.taking = asyncio.Lock()
-
-    def halt(self, pause: Pause) -> None:
-        """Begin nothing more; of several pauses, the first to end is kept."""
-        self.halted = True
-        pauses = [pause] if self.pause is None else [self.pause, pause]
-        self.pause = min(pauses, key=_until)
-
-
 @final
 class Runner:
     """See to all jobs."""
@@ -105,7 +85,7 @@ class Runner:
         self._limits = limits
         self._places = asyncio.Semaphore(limits.most_units_at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._courses: dict[str, _Course] = {}
+        self._courses: dict[str, Course] = {}
         self._woken: dict[str, asyncio.Event] = {}
         self._due_ns: dict[str, int] = {}
         self._held_up: dict[str, str] = {}
@@ -192,6 +172,10 @@ class Runner:
                     changed, updated_ns=self._clock.now_ns()
                 )
                 try:
+                    if to is not resumed and changed.state is JobState.RUNNING:
+                        # Who asks for it does not want to wait for what it waits for.
+                        now_ns = self._clock.now_ns()
+                        await self._store.hasten(job_id, job.run, now_ns=now_ns)
                     await self._store.save(changed)
                 except BaseException:
                     # Nobody knows whether it was kept; the store does.
@@ -250,6 +234,7 @@ class Runner:
                 await self._run(job, bulletin)
             case JobState.PAUSED_QUOTA:
                 if await self._wait(job_id, job.resumes_at_ns):
+                    self._due_ns[job_id] = job.resumes_at_ns or 0
                     await self.change(job_id, resumed)
             case JobState.SCHEDULED:
                 if await self._wait(job_id, job.next_run_ns):
@@ -284,7 +269,7 @@ class Runner:
         if self._woken[job.job_id].is_set():
             # It may have been paused since it was read.
             return
-        course = _Course(self._due_ns.pop(job.job_id, 0), at_once)
+        course = Course(self._due_ns.pop(job.job_id, 0), at_once)
         self._courses[job.job_id] = course
         bulletin.began()
         try:
@@ -309,21 +294,30 @@ class Runner:
             await self._finish(job.job_id)
 
     async def _finish(self, job_id: str) -> None:
-        """Note that all units have ended; or wait until one may be tried."""
+        """Note that all units have ended or wait for quota; or wait for one of them."""
         async with self._changing:
             # Looked at under the lock: some may be tried again by request.
             job = await self._store.job(job_id)
             if job is None or job.state is not JobState.RUNNING:
                 return
+            now_ns, due_ns = self._clock.now_ns(), None
             counts = await self._store.counts(job_id, job.run)
+            first = await self._store.first_due(job_id, job.run)
             if not counts.left:
-                await self._store.save(finished(job, counts, self._clock.now_ns()))
+                await self._store.save(finished(job, counts, now_ns))
+            elif first is not None and (pause := drought(first, now_ns)) is not None:
+                # All others have to wait for even longer.
+                waiting = paused(job, pause)
+                await self._store.save(
+                    msgspec.structs.replace(waiting, updated_ns=now_ns)
+                )
+            elif first is not None:
+                due_ns = first.retry_at_ns
         self.bulletins.change(job_id)
-        due_ns = counts.retry_at_ns
-        if counts.left and due_ns is not None and await self._wait(job_id, due_ns):
+        if due_ns is not None and await self._wait(job_id, due_ns):
             self._due_ns[job_id] = due_ns
 
-    async def _work_on(self, job: Job, course: _Course, bulletin: Bulletin) -> None:
+    async def _work_on(self, job: Job, course: Course, bulletin: Bulletin) -> None:
         while not course.halted:
             try:
                 async with self._places:
@@ -338,12 +332,13 @@ class Runner:
             self._held_up.pop(job.job_id, None)
             if worked.pause is not None:
                 course.halt(worked.pause)
+            course.note(drought(kept, self._clock.now_ns()))
             if kept.state is UnitState.PENDING:
                 bulletin.change()
             else:
                 bulletin.ended(kept, self._clock.monotonic())
 
-    async def _next(self, job: Job, course: _Course) -> Unit | None:
+    async def _next(self, job: Job, course: Course) -> Unit | None:
         async with course.taking:
             if course.halted:
                 return None
@@ -386,8 +381,3 @@ class Runner:
                     each.cancel()
                 await asyncio.gather(nap, waking, return_exceptions=True)
         return False
-
-
-def _until(pause: Pause) -> float:
-    """Return when a pause ends; one that somebody has to end stands before others."""
-    return float("-inf") if pause.until_ns is None else pause.until_ns

@@ -7,10 +7,23 @@ from typing import Final
 import msgspec
 
 from ingestion_server.domain.errors import JobStateConflictError
-from ingestion_server.domain.jobs import Job, JobState, UnitCounts
+from ingestion_server.domain.interval import SECOND_NS
+from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
+from ingestion_server.ingest.jobs.hindrances import OUT_OF_QUOTA
 from ingestion_server.ingest.jobs.unit_work import Pause
 
 _RETRY: Final = "RetryFailed tries again what is missing"
+_SOON_SECONDS: Final = 60.0
+"""A quota that is there again so soon is waited for; nobody needs to be told."""
+
+
+def drought(unit: Unit, now_ns: int) -> Pause | None:
+    """Return the pause of a unit that waits long for quota; None if it does not."""
+    at_ns, reason = unit.retry_at_ns, unit.last_reason
+    waits = unit.state is UnitState.PENDING and reason.startswith(OUT_OF_QUOTA)
+    if not waits or at_ns is None or at_ns <= now_ns + _SOON_SECONDS * SECOND_NS:
+        return None
+    return Pause(reason.removeprefix(OUT_OF_QUOTA), at_ns)
 
 
 def resumed(job: Job) -> Job:

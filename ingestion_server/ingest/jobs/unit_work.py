@@ -30,6 +30,7 @@ from ingestion_server.domain.query import BarQuery, Priority, Span
 from ingestion_server.domain.result import Attempt, BarResult, Missing, Outcome
 from ingestion_server.domain.spans import subtracted
 from ingestion_server.ingest.batch import MOST_BATCH_BARS
+from ingestion_server.ingest.jobs.hindrances import Hindrances, hindrances
 from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import BarLanding, Holding
@@ -49,11 +50,12 @@ _NO_ROOM: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 )
 """What no unit can do anything about: each would be downloaded for nothing."""
-_SOON_SECONDS: Final = 60.0
-"""A quota that is there again so soon is waited for; nobody needs to be told."""
 _OVERLAP_NS: Final = 7 * DAY_NS
 """There is hardly a week without a session."""
-_PASSING_REASONS: Final = ("QUOTA_EXHAUSTED", "ALL_PROVIDERS_FAILED", "DEADLINE")
+_LEAST_SECONDS: Final = 0.25
+"""So long a unit waits for quota at least, so that it is never tried in a circle."""
+_BRIEF_REST_SECONDS: Final = 5.0
+"""Who is about to be tried by somebody rests for no longer."""
 
 
 class Pause(NamedTuple):
@@ -69,6 +71,14 @@ class Worked(NamedTuple):
 
     unit: Unit
     pause: Pause | None = None
+
+
+class _Brought(NamedTuple):
+    """Be the answer to one question of a try."""
+
+    stretch: Span
+    """What had not landed."""
+    result: BarResult
 
 
 class Fetch(Protocol):
@@ -118,70 +128,81 @@ class UnitWork:
 
     async def work(self, job: Job, unit: Unit) -> Worked:
         """Try a unit once; whatever happens is said of the unit."""
-        tried = msgspec.structs.replace(
+        unit = msgspec.structs.replace(
             unit, attempts=unit.attempts + 1, retry_at_ns=None, missing=()
         )
+        brought: list[_Brought] = []
         try:
-            return await self._work(job, tried)
-        except QuotaExhaustedError as error:
-            return self._without_quota(_charged(unit, error), error)
+            return await self._work(job, unit, brought)
         except IngestionError as error:
-            unit, tried = _charged(unit, error), _charged(tried, error)
-            reason = f"{error.reason}: {error.message}"
-            if _no_room(error):
-                waiting = msgspec.structs.replace(
-                    unit, state=UnitState.PENDING, last_reason=reason
-                )
-                told = f"{error.message}; then ResumeJob goes on"
-                return Worked(waiting, Pause(told, None))
-            if isinstance(error, _PASSING):
-                return Worked(self._again(tried, reason, error.retry_after_seconds))
-            return Worked(_failed(tried, reason))
+            unit = _charged(_with(unit, brought), error)
+            return await self._failed(job, unit, error, gained=_gained(brought))
         except Exception as error:  # noqa: BLE001 - the other units go on
             _log.exception("unit %s of job %s met a defect", unit.number, job.job_id)
             name = type(error).__name__
             reason = f"INTERNAL: a defect of this server ({name}); its log has it"
-            return Worked(self._again(tried, reason, None))
+            return Worked(await self._again(job, _with(unit, brought), reason, 0.0))
 
-    async def _work(self, job: Job, unit: Unit) -> Worked:
+    async def _work(self, job: Job, unit: Unit, brought: list[_Brought]) -> Worked:
         holding = holding_of(job.spec, unit.symbol)
         span = Span(unit.start_ns, unit.end_ns)
         left = subtracted([span], await self._landing.covered(holding, span))
-        results: list[BarResult] = []
         bars: int | None = None
         for stretch in left:
             asked = await self._overlapping(job, holding, stretch)
-            # Before the next is asked for: what is safe is not asked for again.
             result = await self._ask(job.spec, holding, asked)
+            brought.append(_Brought(stretch, result))
+            # Before the next is asked for: what is safe is not asked for again.
             landed = await self._landing.land(holding, asked, result)
-            results.append(result)
             bars = landed.bars if asked == span else None
             if landed.rebased is not None:
                 # All that had landed before has other prices by now.
-                return Worked(_of_all(job, unit))
+                return Worked(_of_all(job, _with(unit, brought)))
         if bars is None:
             bars = len((await self._landing.read(holding, span)).series)
-        attempts = [each for result in results for each in result.attempts]
-        missing = [each for result in results for each in result.missing]
+        missing = [hole for each in brought for hole in each.result.missing]
+        already_landed = not left and not unit.calls
         unit = msgspec.structs.replace(
-            unit,
-            bars=bars,
-            providers=_served(unit, results),
-            already_landed=not left and not unit.calls,
-            calls=unit.calls + sum(each.calls for each in attempts),
-            cost_usd=unit.cost_usd + sum((a.cost_usd for a in attempts), Decimal(0)),
+            _with(unit, brought), bars=bars, already_landed=already_landed
         )
-        if missing and unit.attempts < self._limits.attempts and _may_pass(attempts):
-            return Worked(self._again(unit, _why(missing), None))
-        return Worked(
-            msgspec.structs.replace(
-                unit,
-                state=UnitState.PARTIAL if missing else UnitState.LANDED,
-                missing=tuple(missing),
-                last_reason=_why(missing) if missing else "",
-                landed_at_ns=self._clock.now_ns(),
+        if missing and unit.attempts < self._limits.attempts:
+            why = _why(missing)
+            holes = hindrances(
+                each.result.attempts for each in brought if each.result.missing
             )
-        )
+            if self._quota_helps(unit, holes, gained=_gained(brought)):
+                return Worked(self._without_quota(unit, holes.told(), holes))
+            if holes.quota or holes.failed:
+                return Worked(await self._again(job, unit, why, holes.rest_seconds))
+        return Worked(self._ended(unit, missing, _why(missing) if missing else ""))
+
+    async def _failed(
+        self, job: Job, unit: Unit, error: IngestionError, *, gained: bool
+    ) -> Worked:
+        reason = f"{error.reason}: {error.message}"
+        if _no_room(error):
+            waiting = msgspec.structs.replace(
+                unit,
+                attempts=unit.attempts - 1,
+                state=UnitState.PENDING,
+                last_reason=reason,
+            )
+            return Worked(
+                waiting, Pause(f"{error.message}; then ResumeJob goes on", None)
+            )
+        found = hindrances([error.tried])
+        if isinstance(error, QuotaExhaustedError):
+            found = found if found.quota else _unexplained(error)
+            return Worked(self._without_quota(unit, reason, found))
+        if self._quota_helps(unit, found, gained=gained):
+            return Worked(self._without_quota(unit, found.told(), found))
+        seconds = error.retry_after_seconds or 0.0
+        if found.resting and seconds <= _BRIEF_REST_SECONDS:
+            # Nobody was asked, and somebody else is about to find out: this was no try.
+            unit = msgspec.structs.replace(unit, attempts=unit.attempts - 1)
+        if found.quota or isinstance(error, _PASSING):
+            return Worked(await self._again(job, unit, reason, seconds))
+        return Worked(await self._given_up(job, unit, reason))
 
     async def _overlapping(self, job: Job, holding: Holding, span: Span) -> Span:
         """
@@ -213,37 +234,73 @@ class UnitWork:
             most_bars=MOST_BATCH_BARS,
         )
 
-    def _without_quota(self, unit: Unit, error: QuotaExhaustedError) -> Worked:
-        """Wait for the quota: this was no try."""
-        seconds = error.retry_after_seconds
-        seconds = self._limits.longest_seconds if seconds is None else seconds
-        at_ns = self._clock.now_ns() + int(seconds * SECOND_NS)
-        waiting = msgspec.structs.replace(
+    def _quota_helps(self, unit: Unit, found: Hindrances, *, gained: bool) -> bool:
+        """Return whether a unit only has to wait for quota, as far as can be told."""
+        return bool(found.quota) and (gained or not found.in_vain(unit.providers))
+
+    def _without_quota(self, unit: Unit, reason: str, found: Hindrances) -> Unit:
+        """Wait for the quota, or for others who may be back before: this was no try."""
+        longest = self._limits.longest_seconds
+        seconds = found.quota_seconds
+        seconds = longest if seconds is None else seconds
+        if found.passing:
+            # Not all of them at once.
+            seconds = min(seconds, longest * (1 + self._random()) / 2)
+        seconds = max(seconds, _LEAST_SECONDS)
+        return msgspec.structs.replace(
             unit,
             state=UnitState.PENDING,
-            last_reason=f"{error.reason}: {error.message}",
-            retry_at_ns=at_ns if seconds <= _SOON_SECONDS else None,
+            attempts=unit.attempts - 1,
+            last_reason=reason,
+            retry_at_ns=self._clock.now_ns() + int(seconds * SECOND_NS),
         )
-        if seconds <= _SOON_SECONDS:
-            return Worked(waiting)
-        return Worked(waiting, Pause(error.message, at_ns))
 
-    def _again(
-        self, unit: Unit, reason: str, retry_after_seconds: float | None
+    async def _again(
+        self, job: Job, unit: Unit, reason: str, retry_after_seconds: float
     ) -> Unit:
         """Return a unit that is tried again later, unless it was tried enough."""
         if unit.attempts >= self._limits.attempts:
-            return _failed(unit, reason)
+            return await self._given_up(job, unit, reason)
         longest = min(
             self._limits.first_seconds * 2.0 ** (unit.attempts - 1),
             self._limits.longest_seconds,
         )
-        seconds = longest * self._random() + (retry_after_seconds or 0.0)
+        seconds = longest * self._random() + retry_after_seconds
         return msgspec.structs.replace(
             unit,
             state=UnitState.PENDING,
             last_reason=reason,
             retry_at_ns=self._clock.now_ns() + int(seconds * SECOND_NS),
+        )
+
+    async def _given_up(self, job: Job, unit: Unit, reason: str) -> Unit:
+        """Return a unit that is not tried again, with what has landed of it."""
+        span, bars = Span(unit.start_ns, unit.end_ns), 0
+        left: Sequence[Span] = [span]
+        try:
+            holding = holding_of(job.spec, unit.symbol)
+            left = subtracted([span], await self._landing.covered(holding, span))
+            if left != [span]:
+                bars = len((await self._landing.read(holding, span)).series)
+        except Exception as error:  # noqa: BLE001 - the other units go on
+            # What cannot be read cannot be told either.
+            _log.debug("unit %s of job %s: %s", unit.number, job.job_id, error)
+        if not bars:
+            return msgspec.structs.replace(
+                unit, state=UnitState.FAILED, last_reason=reason
+            )
+        missing = [Missing(each.start_ns, each.end_ns, reason) for each in left]
+        unit = msgspec.structs.replace(unit, bars=bars)
+        return self._ended(unit, missing, reason if missing else "")
+
+    def _ended(self, unit: Unit, missing: Sequence[Missing], reason: str) -> Unit:
+        """Return a unit of which bars have landed, or none were to be had."""
+        return msgspec.structs.replace(
+            unit,
+            state=UnitState.PARTIAL if missing else UnitState.LANDED,
+            missing=tuple(missing),
+            last_reason=reason,
+            landed_at_ns=self._clock.now_ns(),
         )
 
 
@@ -277,25 +334,32 @@ def _charged(unit: Unit, error: IngestionError) -> Unit:
     )
 
 
-def _failed(unit: Unit, reason: str) -> Unit:
-    return msgspec.structs.replace(unit, state=UnitState.FAILED, last_reason=reason)
-
-
-def _served(unit: Unit, results: Sequence[BarResult]) -> tuple[str, ...]:
-    """Return who has served a unit, by this try and those before."""
-    names = (source.provider for result in results for source in result.sources)
-    return tuple(dict.fromkeys((*unit.providers, *names)))
-
-
-def _may_pass(attempts: Sequence[Attempt]) -> bool:
-    """Return whether somebody might have answered who could not at the moment."""
-    return any(
-        each.outcome is Outcome.FAILED
-        or (
-            each.outcome is Outcome.SKIPPED and each.reason.startswith(_PASSING_REASONS)
-        )
-        for each in attempts
+def _with(unit: Unit, brought: Sequence[_Brought]) -> Unit:
+    """Return a unit with who has served it, by this try and those before, and how."""
+    names = (source.provider for each in brought for source in each.result.sources)
+    attempts = [attempt for each in brought for attempt in each.result.attempts]
+    return msgspec.structs.replace(
+        unit,
+        providers=tuple(dict.fromkeys((*unit.providers, *names))),
+        calls=unit.calls + sum(each.calls for each in attempts),
+        cost_usd=unit.cost_usd + sum((a.cost_usd for a in attempts), Decimal(0)),
     )
+
+
+def _gained(brought: Sequence[_Brought]) -> bool:
+    """Return whether less is missing than before."""
+    missing = (hole for each in brought for hole in each.result.missing)
+    before_ns = sum(each.stretch.end_ns - each.stretch.start_ns for each in brought)
+    return sum(hole.end_ns - hole.start_ns for hole in missing) < before_ns
+
+
+def _unexplained(error: QuotaExhaustedError) -> Hindrances:
+    """Return what is known of a lack of quota by its error alone."""
+    reason, seconds = f"{error.reason}: {error.message}", error.retry_after_seconds
+    attempt = Attempt(
+        error.provider, Outcome.SKIPPED, reason, retry_after_seconds=seconds
+    )
+    return Hindrances([attempt], [])
 
 
 def _why(missing: Sequence[Missing]) -> str:

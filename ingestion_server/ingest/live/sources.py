@@ -116,12 +116,13 @@ class Sources(Listener):
         fed, checks = source.fed, source.checks
         now_ns = self._clock.now_ns()
         intake = self._intake
+        check = checks.trade
         for each in said:
             if type(each) is Trade:
                 channels = fed.get(each.symbol)
                 if not channels:
                     continue
-                if checks.trade(each, now_ns) or (
+                if check(each, now_ns) or (
                     each.trade_id and source.duplicates.seen(each)
                 ):
                     self.left_out += 1

@@ -202,6 +202,23 @@ class TestWatching:
                 await watched(desk)
 
 
+class TestListing:
+    """All jobs of a page are told with their sums."""
+
+    async def test_each_job_is_told_with_the_sum_of_its_own_units(self) -> None:
+        shop = Workshop(runs=False)
+        async with shop.open() as desk:
+            for number in range(3):
+                job_id, symbols = str(number), MANY[: number + 1]
+                shop.keep(*symbols, job_id=job_id, state=JobState.PAUSED, name="it")
+            views = await desk.list((), "it", before=None, limit=10)
+            none = await desk.list((), "another", before=None, limit=10)
+
+        told = [(each.job.job_id, each.progress.counts.pending) for each in views]
+        assert told == [("2", 3), ("1", 2), ("0", 1)]
+        assert not none
+
+
 class TestReading:
     """Results are told from any place on, and never in other pieces."""
 

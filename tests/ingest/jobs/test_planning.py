@@ -643,24 +643,51 @@ async def test_what_is_left_is_foretold_by_the_same_measure() -> None:
     spec = wanted(*many(60))
     units, _ = await desk.plan(spec)
 
-    left = await desk.planner.remaining(spec, units[14:], now_ns=desk.now_ns)
+    left = await desk.planner.remaining(spec, units[14:], of=46, now_ns=desk.now_ns)
 
-    assert (left.units, left.calls) == (46, 46)
+    assert left.calls == 46
     took = seconds_until(desk.now_ns, left.finishes_at_ns)
     assert took == pytest.approx(86_400, abs=60)
 
 
-async def test_what_is_left_of_a_unit_that_nobody_can_serve_is_told_as_such() -> None:
+async def test_what_is_left_takes_nothing_where_nobody_can_serve_it() -> None:
     desk = PlanningDesk(Archive(ACME, only=frozenset({"AAPL"})))
     spec = wanted("AAPL", "NOBODY", "a b")
     units, _ = await desk.plan(spec)
 
-    left = await desk.planner.remaining(spec, units, now_ns=desk.now_ns)
+    left = await desk.planner.remaining(spec, units, of=3, now_ns=desk.now_ns)
+    none = await desk.planner.remaining(spec, units[1:], of=2, now_ns=desk.now_ns)
 
-    assert (left.units, [each.symbol for each in left.failures]) == (
-        1,
-        ["NOBODY", "a b"],
+    assert (left.calls, none.calls) == (1, 0)
+
+
+@pytest.mark.parametrize("batching", [None, Together(10)])
+async def test_what_is_left_of_a_vast_job_is_foretold_by_a_sample_of_it(
+    batching: Together | None,
+) -> None:
+    desk = PlanningDesk(
+        # Half a year takes two calls, and splits another one.
+        Archive(ACME, 2, days_a_call=92, action_calls=1, windows=[MINUTE_60]),
+        Archive(ZENITH, windows=[DAILY_25], batching=batching),
+        ranked=True,
     )
+    spec = wanted(*many(4_000))
+    units, _ = await desk.plan(spec)
+    every = await desk.planner.remaining(spec, units, of=len(units), now_ns=desk.now_ns)
+    some = await desk.planner.remaining(
+        spec,
+        [*units[:250], *units[-250:]],
+        of=len(units),
+        now_ns=desk.now_ns,
+    )
+
+    assert some.calls == pytest.approx(every.calls, rel=0.02)
+    took, foretold = (
+        seconds_until(desk.now_ns, each.finishes_at_ns) for each in (every, some)
+    )
+    # What does not fit a day is served by the other one.
+    assert 3_600 < took < 86_400 * 2
+    assert foretold == pytest.approx(took, rel=0.05)
 
 
 async def test_ten_thousand_symbols_are_planned_in_seconds_and_others_go_on() -> None:

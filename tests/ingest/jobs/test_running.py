@@ -283,7 +283,8 @@ class TestWaiting:
         self,
     ) -> None:
         shop = Workshop(runs=False, units_at_once=1)
-        shop.vendors.next["A"] = [quota(7200)]
+        for symbol in ("A", "B"):
+            shop.vendors.next[symbol] = [quota(7200)]
         async with shop.open():
             await shop.begin("A", "B")
             paused = await shop.halted(JobState.PAUSED_QUOTA)
@@ -294,9 +295,104 @@ class TestWaiting:
 
         assert paused.resumes_at_ns == paused.updated_ns + 7200 * SECOND_NS
         assert paused.detail == "acme has no calls left"
-        assert asked == ["A"]
+        assert asked == ["A", "B"]
         assert job.state is JobState.COMPLETED
         assert job.resumes_at_ns is None
+
+    async def test_units_without_quota_hold_up_no_others(self) -> None:
+        shop = Workshop(runs=False, units_at_once=2)
+        for symbol in MANY[:15]:
+            shop.vendors.next[symbol] = [quota(7200)]
+        async with shop.open():
+            await shop.begin(*MANY)
+            paused = await shop.halted(JobState.PAUSED_QUOTA)
+            states = shop.states()
+            await shop.clock.advance(7201)
+            job = await shop.ended()
+
+        assert states == [State.PENDING] * 15 + [State.LANDED] * 5
+        assert paused.resumes_at_ns == paused.updated_ns + 7200 * SECOND_NS
+        assert job.state is JobState.COMPLETED
+        assert len(shop.vendors.asked) == 35
+        assert {shop.unit(each).attempts for each in range(1, 21)} == {1}
+
+    async def test_a_job_is_not_paused_while_a_unit_is_about_to_be_tried_again(
+        self,
+    ) -> None:
+        shop = Workshop(runs=False)
+        shop.vendors.next["A"] = [quota(7200)]
+        shop.vendors.next["B"] = [failed()]
+        async with shop.open():
+            await shop.begin("A", "B")
+            await shop.until(lambda: shop.unit(2).retry_at_ns)
+            await shop.clock.advance(0)
+            first = shop.job().state
+            await shop.clock.advance(10)
+            await shop.halted(JobState.PAUSED_QUOTA)
+
+        assert first is JobState.RUNNING
+        assert shop.states() == [State.PENDING, State.LANDED]
+
+    async def test_the_first_quota_to_be_back_ends_the_pause(self) -> None:
+        shop = Workshop(runs=False)
+        for symbol, seconds in (("A", 7200), ("B", 3600)):
+            shop.vendors.next[symbol] = [quota(seconds)]
+        async with shop.open():
+            await shop.begin("A", "B")
+            first = await shop.halted(JobState.PAUSED_QUOTA)
+            await shop.clock.advance(3601)
+            await shop.until(lambda: shop.states() == [State.PENDING, State.LANDED])
+            second = await shop.halted(JobState.PAUSED_QUOTA)
+
+        assert first.resumes_at_ns == first.created_ns + 3600 * SECOND_NS
+        assert second.resumes_at_ns == first.created_ns + 7200 * SECOND_NS
+        assert shop.vendors.asked == ["A", "B", "B"]
+
+    async def test_ten_thousand_units_without_quota_are_not_all_tried_to_find_that_out(
+        self,
+    ) -> None:
+        shop = Workshop(runs=False)
+        symbols = [f"S{number}" for number in range(10_000)]
+        for number, symbol in enumerate(symbols):
+            shop.vendors.next[symbol] = [quota(7200 - number % 2 * 60)]
+        async with shop.open():
+            await shop.begin(*symbols)
+            paused = await shop.halted(JobState.PAUSED_QUOTA)
+
+        assert 200 <= len(shop.vendors.asked) < 250
+        assert paused.resumes_at_ns == paused.created_ns + 7140 * SECOND_NS
+        assert State.RUNNING not in shop.states()
+
+    async def test_a_server_that_was_killed_knows_what_units_wait_for(self) -> None:
+        shop = Workshop(runs=False)
+        shop.keep("A")
+        retry_at_ns = shop.clock.now_ns() + 7200 * SECOND_NS
+        shop.store.work["one"][1] = msgspec.structs.replace(
+            shop.unit(),
+            retry_at_ns=retry_at_ns,
+            last_reason="QUOTA_EXHAUSTED: acme has no calls left",
+        )
+        async with shop.open():
+            paused = await shop.halted(JobState.PAUSED_QUOTA)
+
+        assert paused.resumes_at_ns == retry_at_ns
+        assert paused.detail == "acme has no calls left"
+        assert not shop.vendors.asked
+
+    async def test_a_wall_clock_that_is_set_back_keeps_no_job_waiting_for_quota(
+        self,
+    ) -> None:
+        shop = Workshop(runs=False)
+        shop.vendors.next["A"] = [quota(7200)]
+        async with shop.open():
+            await shop.begin("A")
+            await shop.halted(JobState.PAUSED_QUOTA)
+            await shop.clock.advance(0)
+            shop.clock.jump(-86_400)
+            await shop.clock.advance(7300)
+            job = await shop.ended()
+
+        assert job.state is JobState.COMPLETED
 
     async def test_who_resumes_a_job_that_waits_for_quota_need_not_wait(self) -> None:
         shop = Workshop(runs=False)

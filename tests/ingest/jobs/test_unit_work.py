@@ -49,6 +49,15 @@ JOB = Job(
 )
 UNIT = Unit(job_id="one", number=1, symbol="AAPL", start_ns=START, end_ns=END)
 LIMITS = JobLimits(attempts=4, first_seconds=10, longest_seconds=25)
+DRY = Attempt(
+    "acme",
+    Outcome.SKIPPED,
+    "QUOTA_EXHAUSTED: acme has none left",
+    retry_after_seconds=7200,
+)
+DOWN = Attempt("zenith", Outcome.FAILED, "ALL_PROVIDERS_FAILED: HTTP 500", calls=1)
+STRANGER = Attempt("zenith", Outcome.FAILED, "SYMBOL_UNKNOWN: no such", calls=1)
+SILENT = Attempt("zenith", Outcome.NO_DATA, "NO_DATA_UNEXPLAINED: nothing", calls=1)
 
 
 class Bench:
@@ -84,9 +93,28 @@ def down(query: BarQuery) -> BarResult:
     return partly(query, Attempt("acme", Outcome.FAILED, "HTTP 500", calls=1))
 
 
-def out_of_quota(query: BarQuery) -> BarResult:
-    """Answer with what was had of vendors that have quota."""
-    return partly(query, Attempt("acme", Outcome.SKIPPED, "QUOTA_EXHAUSTED: none"))
+def cut_off(query: BarQuery) -> BarResult:
+    """Answer with what was had before the quota was used up."""
+    return partly(
+        query,
+        Attempt(
+            "acme",
+            Outcome.SERVED,
+            "QUOTA_EXHAUSTED: none left",
+            calls=3,
+            retry_after_seconds=7200,
+        ),
+    )
+
+
+def unconfirmed(query: BarQuery) -> BarResult:
+    """Answer with what one vendor has, while another has no quota."""
+    return served(
+        query,
+        by="zenith",
+        missing=[days_missing(3, 2)],
+        attempts=[Attempt("zenith", Outcome.SERVED, calls=1), DRY],
+    )
 
 
 def gone(query: BarQuery) -> BarResult:
@@ -263,12 +291,11 @@ class TestTryingAgain:
 class TestMissing:
     """What is missing is asked for as long as it may still come."""
 
-    @pytest.mark.parametrize("answer", [down, out_of_quota])
     async def test_what_may_still_come_is_asked_for_again_and_nothing_else(
-        self, answer: object
+        self,
     ) -> None:
         bench = Bench()
-        bench.vendors.next["AAPL"] = [answer]  # type: ignore[list-item]
+        bench.vendors.next["AAPL"] = [down]
         first, _ = await bench.tried()
 
         second, _ = await bench.tried(first)
@@ -334,27 +361,150 @@ class TestPausing:
         assert pause.until_ns is None
         assert pause.detail == ("cannot write /bars; make room; then ResumeJob goes on")
 
-    async def test_quota_that_is_gone_for_long_pauses_the_job_until_it_is_back(
-        self,
+
+class TestWaitingForQuota:
+    """A unit waits for quota, and that is no try."""
+
+    @pytest.mark.parametrize("seconds", [5, 60, 7200])
+    async def test_a_unit_without_quota_waits_until_it_is_back(
+        self, seconds: float
     ) -> None:
         bench = Bench()
-        bench.vendors.next["AAPL"] = [without_quota(61)]
+        bench.vendors.next["AAPL"] = [without_quota(seconds)]
 
         unit, pause = await bench.tried()
 
         assert (unit.state, unit.attempts) == (State.PENDING, 0)
         assert unit.last_reason == "QUOTA_EXHAUSTED: none left"
-        assert pause == ("none left", bench.clock.now_ns() + 61 * SECOND_NS)
-
-    async def test_quota_that_is_gone_for_seconds_holds_up_only_the_unit(self) -> None:
-        bench = Bench()
-        bench.vendors.next["AAPL"] = [without_quota(60)]
-
-        unit, pause = await bench.tried()
-
-        assert (unit.state, unit.attempts) == (State.PENDING, 0)
-        assert bench.waits(unit) == 60
+        assert bench.waits(unit) == seconds
         assert pause is None
+
+    async def test_quota_that_is_said_to_be_back_at_once_is_not_asked_for_in_a_circle(
+        self,
+    ) -> None:
+        bench = Bench()
+        bench.vendors.next["AAPL"] = [without_quota(0)]
+
+        unit, _ = await bench.tried()
+
+        assert bench.waits(unit) == 0.25
+
+    async def test_what_came_before_the_quota_was_used_up_is_kept(
+        self,
+    ) -> None:
+        bench = Bench()
+        bench.vendors.next["AAPL"] = [cut_off]
+        first, _ = await bench.tried()
+
+        second, _ = await bench.tried(first)
+
+        assert (first.state, first.attempts) == (State.PENDING, 0)
+        assert (first.bars, first.calls) == (8, 3)
+        assert bench.waits(first) == 7200
+        assert first.last_reason == "QUOTA_EXHAUSTED: none left"
+        again = bench.vendors.queries[1]
+        assert (again.start_ns, again.end_ns) == (
+            START + 3 * DAY_NS,
+            START + 5 * DAY_NS,
+        )
+        assert second.state is State.LANDED
+        assert (second.bars, second.calls) == (10, 4)
+
+    async def test_a_vendor_that_is_down_besides_uses_up_no_tries_and_is_asked_sooner(
+        self,
+    ) -> None:
+        bench = Bench()
+        unit, waits = UNIT, set()
+        for _ in range(20):
+            bench.vendors.next["AAPL"] = [failed_with(DOWN, DRY)]
+            unit, pause = await bench.tried(unit)
+            waits.add(bench.waits(unit))
+
+        assert (unit.state, unit.attempts, pause) == (State.PENDING, 0, None)
+        # Of the longest pause, a random half or more.
+        assert waits == {18.75}
+        assert unit.last_reason == (
+            "QUOTA_EXHAUSTED: acme has none left; "
+            "zenith: ALL_PROVIDERS_FAILED: HTTP 500"
+        )
+        assert unit.calls == 20
+
+    async def test_who_does_not_know_a_symbol_is_not_believed_before_all_were_asked(
+        self,
+    ) -> None:
+        bench = Bench()
+        bench.vendors.next["AAPL"] = [unknown_to(STRANGER, DRY), unknown_to(STRANGER)]
+        first, _ = await bench.tried()
+
+        second, _ = await bench.tried(first)
+
+        assert (first.state, first.attempts) == (State.PENDING, 0)
+        assert bench.waits(first) == 7200
+        assert first.last_reason.startswith("QUOTA_EXHAUSTED: acme")
+        assert second.state is State.FAILED
+        assert second.last_reason == "SYMBOL_UNKNOWN: x"
+
+    async def test_a_vendor_whose_quota_never_suffices_is_not_waited_for_for_ever(
+        self,
+    ) -> None:
+        bench = Bench()
+        tasted = msgspec.structs.replace(DRY, outcome=Outcome.FAILED, calls=2)
+        bench.vendors.next["AAPL"] = [unknown_to(STRANGER, tasted) for _ in range(4)]
+        unit = UNIT
+        for tries in range(4):
+            assert (unit.state, unit.attempts) == (State.PENDING, tries)
+            unit, _ = await bench.tried(unit)
+
+        assert unit.state is State.FAILED
+        assert unit.last_reason == "SYMBOL_UNKNOWN: x"
+        assert unit.calls == 12
+
+    async def test_a_second_opinion_on_what_is_missing_is_waited_for_once(
+        self,
+    ) -> None:
+        bench = Bench()
+        bench.vendors.next["AAPL"] = [
+            unconfirmed,
+            *(silent_but_for(SILENT, DRY) for _ in range(4)),
+        ]
+        unit, _ = await bench.tried()
+        first = unit
+        for tries in range(4):
+            assert (unit.state, unit.attempts) == (State.PENDING, tries)
+            unit, _ = await bench.tried(unit)
+
+        assert bench.waits(first) == 7200
+        assert unit.state is State.PARTIAL
+        assert unit.bars == 8
+        assert [(m.start_ns, m.end_ns) for m in unit.missing] == [
+            (START + 3 * DAY_NS, START + 5 * DAY_NS)
+        ]
+
+    async def test_quota_that_came_back_during_the_try_is_not_waited_for(self) -> None:
+        bench = Bench()
+        bench.vendors.next["AAPL"] = [
+            lambda query: partly(query, DRY, Attempt("acme", Outcome.SERVED, calls=1))
+        ]
+
+        unit, _ = await bench.tried()
+
+        assert unit.state is State.PARTIAL
+
+    async def test_while_all_vendors_rest_no_unit_is_tried_more_often_than_they_are(
+        self,
+    ) -> None:
+        bench = Bench()
+        brief, long = rests(1), rests(30)
+        bench.vendors.next["AAPL"] = [brief, brief, long]
+        waits, attempts, unit = [], [], UNIT
+        for _ in range(3):
+            unit, _ = await bench.tried(unit)
+            attempts.append(unit.attempts)
+            waits.append(bench.waits(unit) or 0)
+
+        assert attempts == [0, 0, 1]
+        assert waits[:2] == [3.5, 3.5]
+        assert waits[2] == 35
 
     async def test_quota_of_which_nobody_knows_when_it_is_back_is_looked_at_again(
         self,
@@ -379,6 +529,131 @@ class TestPausing:
         assert asked[1] == asked[2] == (START + 5 * DAY_NS, END)
         read = await bench.landing.read(holding("AAPL"), Span(START, END))
         assert len(read.series) == 8
+
+
+class TestGivingUp:
+    """What has landed of a unit is told, though the rest cannot be had."""
+
+    async def test_what_had_landed_before_is_told_with_what_is_missing(self) -> None:
+        bench = Bench()
+        bench.vendors.next["AAPL"] = [
+            down,
+            *(AllProvidersFailedError("all down", facts={}) for _ in range(3)),
+        ]
+        unit = UNIT
+        for _ in range(4):
+            assert unit.state is State.PENDING
+            unit, _ = await bench.tried(unit)
+
+        reason = "ALL_PROVIDERS_FAILED: all down"
+        hole = msgspec.structs.replace(days_missing(3, 2), reason=reason)
+        assert unit.state is State.PARTIAL
+        assert unit.missing == (hole,)
+        assert unit.last_reason == reason
+        assert (unit.bars, unit.attempts) == (8, 4)
+        assert unit.landed_at_ns == bench.clock.now_ns()
+
+    async def test_what_another_job_had_landed_is_told_as_well(self) -> None:
+        bench = Bench()
+        await bench.tried(msgspec.structs.replace(UNIT, end_ns=START + 3 * DAY_NS))
+        bench.vendors.next["AAPL"] = [unknown_to(STRANGER)]
+
+        unit, _ = await bench.tried()
+
+        assert (unit.state, unit.bars) == (State.PARTIAL, 3)
+        assert [(m.start_ns, m.end_ns) for m in unit.missing] == [
+            (START + 3 * DAY_NS, END)
+        ]
+
+    async def test_what_cannot_be_read_has_failed(self) -> None:
+        bench = Bench()
+        await bench.tried(msgspec.structs.replace(UNIT, end_ns=START + 3 * DAY_NS))
+        bench.vendors.next["AAPL"] = [unknown_to(STRANGER)]
+        bench.landing.unreadable = [StateUnavailableError("2024.parquet is broken")]
+
+        unit, _ = await bench.tried()
+
+        assert unit.state is State.FAILED
+        assert unit.last_reason == "SYMBOL_UNKNOWN: x"
+
+    async def test_where_all_has_landed_nothing_is_missing_whatever_failed(
+        self,
+    ) -> None:
+        bench = Bench()
+        bench.landing.whole["AAPL"].append(Span(START + 3 * DAY_NS, START + 5 * DAY_NS))
+        bench.landing.unreadable = [ZeroDivisionError()]
+
+        unit, _ = await bench.tried(msgspec.structs.replace(UNIT, attempts=3))
+
+        assert (unit.state, unit.bars) == (State.LANDED, 8)
+        assert (unit.missing, unit.last_reason) == ((), "")
+
+
+class TestCounting:
+    """Every call counts, whatever it was good for."""
+
+    async def test_calls_count_of_what_landed_before_something_failed(self) -> None:
+        bench = Bench()
+        bench.landing.whole["AAPL"].append(Span(START + 3 * DAY_NS, START + 5 * DAY_NS))
+        bench.vendors.next["AAPL"] = [served, failed_with(DOWN)]
+
+        unit, _ = await bench.tried()
+
+        assert (unit.state, unit.calls) == (State.PENDING, 2)
+        assert unit.providers == ("acme",)
+
+    async def test_calls_count_of_what_landed_before_the_quota_was_gone(self) -> None:
+        bench = Bench()
+        bench.landing.whole["AAPL"].append(Span(START + 3 * DAY_NS, START + 5 * DAY_NS))
+        refused = without_quota(7200)
+        refused.tried = (msgspec.structs.replace(DRY, calls=1, cost_usd=Decimal(2)),)
+        bench.vendors.next["AAPL"] = [served, refused]
+
+        unit, _ = await bench.tried()
+
+        assert (unit.attempts, unit.calls, unit.cost_usd) == (0, 2, Decimal(2))
+        assert unit.providers == ("acme",)
+
+    async def test_calls_count_of_what_has_to_be_had_anew_after_a_split(self) -> None:
+        bench = Bench()
+        bench.landing.rebased = 0.25
+        later = msgspec.structs.replace(UNIT, run=2, start_ns=START + 8 * DAY_NS)
+
+        first, _ = await bench.tried(later)
+        second, _ = await bench.tried(first)
+
+        assert (first.state, first.attempts, first.calls) == (State.PENDING, 0, 1)
+        assert first.start_ns == START
+        assert (second.state, second.bars, second.calls) == (State.LANDED, 10, 2)
+
+
+def failed_with(*tried: Attempt) -> AllProvidersFailedError:
+    error = AllProvidersFailedError("every vendor failed", facts={})
+    error.tried = tried
+    return error
+
+
+def unknown_to(*tried: Attempt) -> SymbolUnknownError:
+    error = SymbolUnknownError("x", provider="zenith", symbol="AAPL")
+    error.tried = tried
+    return error
+
+
+def silent_but_for(*tried: Attempt) -> NoDataUnexplainedError:
+    error = NoDataUnexplainedError("nothing", provider="zenith")
+    error.tried = tried
+    return error
+
+
+def rests(seconds: float) -> PinnedProviderFailedError:
+    """Fail since the vendor rests."""
+    error = PinnedProviderFailedError(
+        "acme rests", facts={}, retry_after_seconds=seconds
+    )
+    error.tried = (
+        Attempt("acme", Outcome.SKIPPED, "ALL_PROVIDERS_FAILED: acme rests"),
+    )
+    return error
 
 
 def nothing_new(query: BarQuery) -> BarResult:

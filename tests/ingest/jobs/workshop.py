@@ -200,6 +200,25 @@ class MemoryStore(JobStore):
         await self._answer("retry")
         return count
 
+    async def hasten(self, job_id: str, run: int, *, now_ns: int) -> None:
+        """Let units be tried now."""
+        await self._turn("hasten")
+        for number, unit in self.work[job_id].items():
+            later = (unit.retry_at_ns or 0) > now_ns
+            if unit.run == run and unit.state is State.PENDING and later:
+                self._change(job_id, number, retry_at_ns=now_ns)
+
+    async def first_due(self, job_id: str, run: int) -> Unit | None:
+        """Return the unit that may be tried first."""
+        await self._turn("first_due")
+        pending = (
+            unit
+            for unit in self.work[job_id].values()
+            if unit.run == run and unit.state is State.PENDING
+        )
+        key = lambda unit: (unit.retry_at_ns or 0, unit.number)  # noqa: E731
+        return min(pending, key=key, default=None)
+
     async def counts(self, job_id: str, run: int) -> UnitCounts:
         """Sum up units."""
         await self._turn("counts")
@@ -215,6 +234,10 @@ class MemoryStore(JobStore):
         )
         await self._answer("counts")
         return counts
+
+    async def counts_of(self, jobs: Sequence[Job]) -> Sequence[UnitCounts]:
+        """Sum up units of several jobs."""
+        return [await self.counts(job.job_id, job.run) for job in jobs]
 
     async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:
         """Return what has landed."""
@@ -275,6 +298,10 @@ class MemoryLanding:
     by: dict[str, list[LandedSource]] = field(default_factory=lambda: defaultdict(list))
     failing: dict[str, list[Exception]] = field(default_factory=dict)
     """What the next landings of a symbol meet; of any, under ''."""
+    unreadable: list[Exception] = field(default_factory=list)
+    """What those meet who read next."""
+    rebased: float | None = None
+    """By what the next answer multiplies what has landed before."""
 
     async def land(self, holding: Holding, span: Span, result: BarResult) -> Landed:
         """Keep bars."""
@@ -298,7 +325,10 @@ class MemoryLanding:
             )
             for each in result.sources
         ]
-        return Landed(len(times), 0)
+        rebased, self.rebased = self.rebased, None
+        if rebased is not None:
+            self.whole[symbol] = [span]
+        return Landed(len(times), 0, rebased)
 
     async def covered(self, holding: Holding, span: Span) -> Sequence[Span]:
         """Tell what has landed."""
@@ -309,6 +339,8 @@ class MemoryLanding:
     async def read(self, holding: Holding, span: Span) -> LandedBars:
         """Return bars."""
         await asyncio.sleep(0)
+        if self.unreadable:
+            raise self.unreadable.pop(0)
         symbol = holding.instrument.symbol
         times = sorted(
             t for t in self.closes[symbol] if span.start_ns <= t < span.end_ns
@@ -405,6 +437,7 @@ class Workshop:
         self.limits = msgspec.convert(limits, JobLimits)
         self.draw = 0.5
         self.runner: Runner
+        self.outlook: Outlook
         self.desk: JobDesk
 
     @asynccontextmanager
@@ -416,18 +449,22 @@ class Workshop:
         repeating = Repeating(
             self.planning.planner, self.store, OneCalendar(), self.clock
         )
-        outlook = Outlook(self.planning.planner, self.store, self.clock)
+        self.outlook = Outlook(self.planning.planner, self.store, self.clock)
         self.runner = Runner(self.store, work, repeating, self.clock, self.limits)
         self.desk = JobDesk(
             self.store,
             self.landing,
             self.runner,
             repeating,
-            outlook,
+            self.outlook,
             self.clock,
             self.limits,
         )
-        async with asyncio.timeout(20), self.runner.running():
+        async with (
+            asyncio.timeout(20),
+            self.outlook.thinking(),
+            self.runner.running(),
+        ):
             yield self.desk
 
     async def begin(self, *symbols: str, job_id: str = "one", **changes: object) -> str:

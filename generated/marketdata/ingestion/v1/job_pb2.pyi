@@ -219,12 +219,15 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
-        """Open time of the first bar, inclusive. Required."""
+        """Open time of the first bar, inclusive. Required; in the future only with a
+        schedule.
+        """
 
     @_builtins.property
     def end(self) -> _timestamp_pb2.Timestamp:
         """Open times of all bars are before this. Empty = what is final when a run begins;
-        not for jobs with a schedule.
+        so it is with bars before it that may still change. Not in the future, and not for
+        jobs with a schedule.
         """
 
     @_builtins.property
@@ -419,7 +422,7 @@ class JobProgress(_message.Message):
     @_builtins.property
     def finishes_at(self) -> _timestamp_pb2.Timestamp:
         """When the run ends if it goes on like this, and the vendors' quotas are what they
-        are; absent if it has ended or that cannot be told.
+        are; absent if it has ended, or that cannot be told or is not known yet.
         """
 
     def __init__(
@@ -568,7 +571,7 @@ class JobUnit(_message.Message):
     last_reason: _builtins.str
     """Why the latest try failed: reason, a colon, and plain words; empty if none did."""
     bars: _builtins.int
-    """Bars that have landed."""
+    """Bars that have landed; 0 if already_landed, since those are not counted again."""
     already_landed: _builtins.bool
     """Whether all had landed before: no vendor was asked."""
     @_builtins.property
