@@ -166,6 +166,7 @@ class FakeQuota:
             number=len(self.asked),
             at_seconds=0.0,
             at_ns=0,
+            units=times,
             lane=lane,
             cost_usd=self.price if self.granted_at is None else self.granted_at,
         )
