@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
-SHARE: Final = 256
+SHARE: Final = 512
 """After so many items it is looked whether readers keep up."""
 CROWDED_ITEMS: Final = 1024
 """Who has so many to read is behind."""

@@ -20,7 +20,7 @@ from ingestion_server.ingest.live import tokens
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import StreamEncoder, StreamEvent
 
-MOST_BATCH_ITEMS: Final = 280
+MOST_BATCH_ITEMS: Final = 640
 """
 In one message: somewhat more than is heard until all that waits is sent, so that no
 small message is left over; clients refuse more than 4 MB.
