@@ -231,13 +231,16 @@ async def test_history_that_is_missing_is_declared(build: Build) -> None:
 
 async def test_bars_of_five_minutes_add_up_those_of_one(build: Build) -> None:
     start = datetime(2024, 6, 12, 14, 59, 50, tzinfo=UTC)
+    # Longer than time jumps at once: however slowly the trades of a jump come, they
+    # are not late.
+    patient = {"STREAM__GRACE_SECONDS": "30"}
     async with (
-        build(start=start) as home,
+        build(start=start, settings=patient) as home,
         listening(home, "AAPL", **BARS) as fine,
         listening(home, "AAPL", interval="INTERVAL_5_MINUTES", **BARS) as coarse,
     ):
         await fine.until(lambda: fine.bars)
-        await advance(home, fine, 330)
+        await advance(home, fine, 360)
         when = start + timedelta(seconds=10)
         await coarse.until(lambda: FINAL in states(of(coarse, when)))
         bar = of(coarse, when)[-1]
