@@ -17,19 +17,14 @@ import grpc
 import msgspec
 
 from ingestion_server.app.mode import Mode
+from ingestion_server.app.services import services
 from ingestion_server.app.settings import Settings
 from ingestion_server.app.wiring import Joined, joined
 from ingestion_server.app.words import host_and_port
 from ingestion_server.domain.venues import PRIMARY_VENUE
 from ingestion_server.ports.hooks import OnCall
 from ingestion_server.service.admission import Door
-from ingestion_server.service.ingestion import IngestionServicer
-from ingestion_server.service.jobs import JobServicer
-from ingestion_server.service.providers import ProviderServicer
-from ingestion_server.service.quotas import QuotaServicer
-from ingestion_server.service.quoting import QuoteDesk
 from ingestion_server.service.server import GrpcServer, bound_server
-from ingestion_server.service.streaming import Streams
 from ingestion_server.telemetry.breaker_log import BreakerLog
 from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
 from ingestion_server.telemetry.cache_metrics import cache_parts
@@ -98,26 +93,9 @@ async def served(
             ),
         ) as http_port,
     ):
-        servicer = IngestionServicer(
-            house.fetcher,
-            door,
-            symbols_at_once=settings.grpc.symbols_at_once,
-            replies=house.replies,
-            quotes=QuoteDesk(house.quoter, door, house.clock),
-            streams=Streams(house.live, door, house.clock),
-        )
-        quotas = QuotaServicer(house.ledger, door, house.clock)
         _refuse_taken(settings.grpc.address)
-        providers = ProviderServicer(
-            house.roster,
-            house.fetcher,
-            door,
-            house.clock,
-            cache=house.cache_use,
-            benchmarker=house.benchmarking,
-        )
         server = bound_server(
-            [servicer, quotas, providers, JobServicer(house.jobs, door)],
+            services(house, door, settings),
             settings.grpc.address,
             _credentials(settings),
         )

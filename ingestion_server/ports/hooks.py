@@ -29,6 +29,35 @@ class CallDetails(msgspec.Struct, frozen=True):
     """Whether it is a sign that the vendor is broken: it failed or was silent."""
 
 
+class RpcDetails(msgspec.Struct, frozen=True):
+    """Tell how one RPC of a caller ended, from its coming to its last byte."""
+
+    rpc: str
+    """The service without its package, and the method: ``IngestionService/Fetch``."""
+    is_lasting: bool
+    """Whether it lasts until its caller leaves: how long says nothing of us then."""
+    seconds: float
+    code: str
+    """The name of the gRPC status, for example ``UNAVAILABLE``."""
+    request_id: str
+    trace_id: str = ""
+    """32 hexadecimal digits; empty if nobody traces."""
+    is_sampled: bool = False
+    """Whether its trace is recorded, and so can be found by its id."""
+    reason: str = ""
+    """The ErrorInfo reason of the failure; empty if it succeeded."""
+    message: str = ""
+    """What the caller was told of the failure."""
+
+
+class OnRpc(Protocol):
+    """Listen to RPCs of callers."""
+
+    def __call__(self, details: RpcDetails) -> None:
+        """Hear of one that is over; must not fail and must not wait."""
+        ...
+
+
 class OnCall(Protocol):
     """Listen to calls of vendors."""
 

@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import logging
 import re
+import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ from ingestion_server.domain.errors import (
     IngestionError,
     ServerStoppingError,
 )
-from ingestion_server.service.statuses import internal, status_of
+from ingestion_server.ports.hooks import OnRpc, RpcDetails
+from ingestion_server.service.statuses import INTERNAL, internal, status_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -49,13 +51,41 @@ class Door:
     """Let in so many calls at once, and none while the server stops."""
 
     def __init__(
-        self, most_calls: int, *, most_watchers: int = 64, most_streams: int = 2_048
+        self,
+        most_calls: int,
+        *,
+        most_watchers: int = 64,
+        most_streams: int = 2_048,
+        hooks: Sequence[OnRpc] = (),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Set up.
+
+        Args:
+            most_calls: how many calls may be inside at once.
+            most_watchers: the same of calls that last until their caller leaves.
+            most_streams: the same of streams of live data.
+            hooks: hear of each call when it is over.
+            monotonic: tells how long it took, in seconds.
+
+        """
         self._calls = _Places(most_calls, "calls are being answered")
         self._watchers = _Places(most_watchers, "calls watch")
         self._streams = _Places(most_streams, "streams are being served")
         self._closed = asyncio.Event()
         self._left = asyncio.Event()
+        self._hooks = hooks
+        self.monotonic = monotonic
+
+    @property
+    def inside(self) -> Mapping[str, int]:
+        """Return how many calls, watchers and streams are inside."""
+        return {
+            "calls": self._calls.taken,
+            "watchers": self._watchers.taken,
+            "streams": self._streams.taken,
+        }
 
     @property
     def closed(self) -> bool:
@@ -71,22 +101,31 @@ class Door:
         """Wait until the door is closed and nobody is inside."""
         await self._left.wait()
 
-    def call(self, context: Context) -> Visit:
-        """Return what yields the request's id, and ends a call that fails."""
-        return Visit(self, self._calls, context)
+    def call(self, context: Context, rpc: str) -> Visit:
+        """
+        Return what yields the request's id, and ends a call that fails.
 
-    def watch(self, context: Context) -> Visit:
+        ``rpc`` names the service, without its package, and the method.
+        """
+        return Visit(self, self._calls, context, rpc)
+
+    def watch(self, context: Context, rpc: str) -> Visit:
         """
         Do what ``call`` does for a call that lasts until its caller leaves.
 
         It takes no place of a call, and nobody waits for it once the door is closed:
         it would never leave by itself.
         """
-        return Visit(self, self._watchers, context)
+        return Visit(self, self._watchers, context, rpc, is_lasting=True)
 
-    def stream(self, context: Context) -> Visit:
+    def stream(self, context: Context, rpc: str) -> Visit:
         """Do what ``watch`` does for live data, which have places of their own."""
-        return Visit(self, self._streams, context)
+        return Visit(self, self._streams, context, rpc, is_lasting=True)
+
+    def tell(self, details: RpcDetails) -> None:
+        """Let those hear who listen."""
+        for hook in self._hooks:
+            hook(details)
 
     def enter(self, places: _Places) -> None:
         """
@@ -145,19 +184,40 @@ class Visit:
     is no generator, since every call pays for it.
     """
 
-    __slots__ = ("_context", "_door", "_places", "_request_id")
+    __slots__ = (
+        "_came_seconds",
+        "_context",
+        "_door",
+        "_is_lasting",
+        "_places",
+        "_request_id",
+        "_rpc",
+    )
 
-    def __init__(self, door: Door, places: _Places, context: Context) -> None:
+    def __init__(
+        self,
+        door: Door,
+        places: _Places,
+        context: Context,
+        rpc: str,
+        *,
+        is_lasting: bool = False,
+    ) -> None:
         self._door = door
         self._places = places
         self._context = context
+        self._rpc = rpc
+        self._is_lasting = is_lasting
         self._request_id = _request_id(context)
+        self._came_seconds = door.monotonic()
 
     async def __aenter__(self) -> str:
         try:
             self._door.enter(self._places)
         except IngestionError as error:
-            await self._abort(status_of(error))
+            status = status_of(error)
+            self._over(_STATUS_CODES[status.code], error.reason, error.message)
+            await self._abort(status)
         return self._request_id
 
     async def __aexit__(
@@ -167,13 +227,34 @@ class Visit:
         trace: TracebackType | None,
     ) -> None:
         self._door.leave(self._places)
-        if isinstance(error, IngestionError):
-            await self._abort(status_of(error))
-        elif isinstance(error, Exception) and not isinstance(
-            error, grpc.aio.AbortError
-        ):
+        if error is None:
+            self._over(grpc.StatusCode.OK)
+        elif isinstance(error, IngestionError):
+            status = status_of(error)
+            self._over(_STATUS_CODES[status.code], error.reason, error.message)
+            await self._abort(status)
+        elif isinstance(error, Exception):
             _log.exception("request %s met a defect", self._request_id, exc_info=error)
-            await self._abort(internal(self._request_id))
+            status = internal(self._request_id)
+            self._over(grpc.StatusCode.INTERNAL, INTERNAL, status.message)
+            await self._abort(status)
+        else:
+            # The caller left, or the process does.
+            self._over(grpc.StatusCode.CANCELLED)
+
+    def _over(self, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
+        """Let those hear who listen that it is over."""
+        self._door.tell(
+            RpcDetails(
+                rpc=self._rpc,
+                is_lasting=self._is_lasting,
+                seconds=self._door.monotonic() - self._came_seconds,
+                code=code.name,
+                request_id=self._request_id,
+                reason=reason,
+                message=message,
+            )
+        )
 
     async def _abort(self, status: status_pb2.Status) -> None:
         trailers = [

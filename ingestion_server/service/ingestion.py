@@ -68,7 +68,7 @@ class IngestionServicer:
 
     async def fetch(self, question: bytes, context: Context) -> bytes:
         """Answer ``Fetch`` with the bars of one instrument."""
-        async with self._door.call(context) as request_id:
+        async with self._door.call(context, "IngestionService/Fetch") as request_id:
             replies = self._replies
             known = None if replies is None else replies.find(question)
             if known is not None:
@@ -94,7 +94,9 @@ class IngestionServicer:
         self, question: bytes, context: Context
     ) -> AsyncIterator[bytes]:
         """Answer ``FetchBatch`` with the bars of many, each as it is ready."""
-        async with self._door.call(context) as request_id:
+        async with self._door.call(
+            context, "IngestionService/FetchBatch"
+        ) as request_id:
             request = request_of(ingestion_service_pb2.FetchBatchRequest, question)
             symbols, queries = batch_of(request)
             answers = fetch_all(

@@ -44,7 +44,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.CreateJobRequest, context: Context
     ) -> job_service_pb2.CreateJobResponse:
         """Answer with the job and its plan, or only with the plan."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/CreateJob"):
             # Reading 10,000 symbols takes longer than anybody else should wait.
             wanted = await asyncio.to_thread(submission_of, request)
             with named_as_sent():
@@ -66,7 +66,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.GetJobRequest, context: Context
     ) -> job_service_pb2.GetJobResponse:
         """Answer with a job and some of its units."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/GetJob"):
             job_id, states, after, size = unit_page_of(request)
             job, progress = await self._jobs.get(job_id)
             # One more than is told says whether there is another page.
@@ -90,7 +90,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.ListJobsRequest, context: Context
     ) -> job_service_pb2.ListJobsResponse:
         """Answer with jobs, the latest first."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/ListJobs"):
             states, name_prefix, before, size = job_page_of(request)
             found = await self._jobs.list(
                 states, name_prefix, before=before, limit=size + 1
@@ -114,7 +114,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.WatchJobRequest, context: Context
     ) -> None:
         """Answer with a job as it is, and then whenever it has changed."""
-        async with self._door.watch(context):
+        async with self._door.watch(context, "JobService/WatchJob"):
             job_id, interval_seconds = job_watch_of(request)
             await self._door.while_open(
                 self._tell_changes(job_id, interval_seconds, context)
@@ -125,7 +125,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.PauseJobRequest, context: Context
     ) -> job_service_pb2.PauseJobResponse:
         """Begin nothing more of a job, and answer with it."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/PauseJob"):
             view = await self._jobs.pause(job_id_of(request))
             return job_service_pb2.PauseJobResponse(job=job_of(*view))
         raise AssertionError
@@ -135,7 +135,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.ResumeJobRequest, context: Context
     ) -> job_service_pb2.ResumeJobResponse:
         """Go on with a job, and answer with it."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/ResumeJob"):
             view = await self._jobs.resume(job_id_of(request))
             return job_service_pb2.ResumeJobResponse(job=job_of(*view))
         raise AssertionError
@@ -145,7 +145,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.CancelJobRequest, context: Context
     ) -> job_service_pb2.CancelJobResponse:
         """End a job for good, and answer with it."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/CancelJob"):
             view = await self._jobs.cancel(job_id_of(request))
             return job_service_pb2.CancelJobResponse(job=job_of(*view))
         raise AssertionError
@@ -155,7 +155,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.RetryFailedRequest, context: Context
     ) -> job_service_pb2.RetryFailedResponse:
         """Have tried anew what is missing, and answer with the job."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/RetryFailed"):
             view, units = await self._jobs.retry_failed(job_id_of(request))
             return job_service_pb2.RetryFailedResponse(job=job_of(*view), units=units)
         raise AssertionError
@@ -165,7 +165,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.ReadResultsRequest, context: Context
     ) -> None:
         """Answer with bars that have landed, each message once the last is gone."""
-        async with self._door.watch(context):
+        async with self._door.watch(context, "JobService/ReadResults"):
             await self._door.while_open(
                 self._tell_results(reading_of(request), context)
             )
@@ -175,7 +175,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.DeleteJobRequest, context: Context
     ) -> job_service_pb2.DeleteJobResponse:
         """Forget a job."""
-        async with self._door.call(context):
+        async with self._door.call(context, "JobService/DeleteJob"):
             await self._jobs.delete(job_id_of(request))
             return job_service_pb2.DeleteJobResponse()
         raise AssertionError

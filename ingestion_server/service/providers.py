@@ -57,7 +57,7 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
         self, request: provider_service_pb2.ListProvidersRequest, context: Context
     ) -> provider_service_pb2.ListProvidersResponse:
         """Answer with every vendor, in the order in which they are asked."""
-        async with self._door.call(context):
+        async with self._door.call(context, "ProviderService/ListProviders"):
             return provider_service_pb2.ListProvidersResponse(
                 providers=map(provider_of, self._directory.reports()),
                 as_of=timestamp(self._clock.now_ns()),
@@ -70,7 +70,7 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
         self, request: provider_service_pb2.GetProviderRequest, context: Context
     ) -> provider_service_pb2.GetProviderResponse:
         """Answer with one vendor."""
-        async with self._door.call(context):
+        async with self._door.call(context, "ProviderService/GetProvider"):
             reports = {report.name: report for report in self._directory.reports()}
             name = name_of(request, Vendors(reports))
             return provider_service_pb2.GetProviderResponse(
@@ -84,7 +84,7 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
         self, request: provider_service_pb2.WatchProvidersRequest, context: Context
     ) -> AsyncIterator[provider_service_pb2.WatchProvidersResponse]:
         """Answer with every vendor first, then with what has changed."""
-        async with self._door.watch(context):
+        async with self._door.watch(context, "ProviderService/WatchProviders"):
             wanted, interval_seconds = watch_of(request, self._vendors())
             told = Told(wanted)
             watcher = Watcher(
@@ -111,7 +111,7 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
         self, request: provider_service_pb2.UpdateProviderRequest, context: Context
     ) -> provider_service_pb2.UpdateProviderResponse:
         """Switch a vendor on or off, or change its place, and answer with it."""
-        async with self._door.call(context):
+        async with self._door.call(context, "ProviderService/UpdateProvider"):
             change = change_of(request, self._vendors())
             report = await self._directory.update(
                 change.name, enabled=change.enabled, priority=change.priority
@@ -126,7 +126,7 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
         self, request: provider_service_pb2.ExplainRouteRequest, context: Context
     ) -> provider_service_pb2.ExplainRouteResponse:
         """Answer with those who would be asked, and those who would not."""
-        async with self._door.call(context):
+        async with self._door.call(context, "ProviderService/ExplainRoute"):
             # The router too may find a field wrong that Fetch would find wrong.
             with fields_within("request"):
                 candidates = await self._router.explain(query_of(request.request))
@@ -140,7 +140,7 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
         context: Context,
     ) -> provider_service_pb2.BenchmarkProvidersResponse:
         """Ask vendors the same questions, and answer with how they compare."""
-        async with self._door.call(context):
+        async with self._door.call(context, "ProviderService/BenchmarkProviders"):
             report = await self._compared(
                 benchmark_of(request, self._directory.reports()),
                 seconds_to_answer(context, _BENCHMARK_SECONDS),

@@ -30,7 +30,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         self, request: quota_service_pb2.ListQuotasRequest, context: Context
     ) -> quota_service_pb2.ListQuotasResponse:
         """Answer with every window as it is now."""
-        async with self._door.call(context):
+        async with self._door.call(context, "QuotaService/ListQuotas"):
             accounts = self._ledger.uses()
             wanted = list_of(request, self._vendors())
             return quotas_of(
@@ -44,7 +44,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         self, request: quota_service_pb2.WatchQuotasRequest, context: Context
     ) -> AsyncIterator[quota_service_pb2.WatchQuotasResponse]:
         """Answer with every window first, then with what has changed."""
-        async with self._door.watch(context):
+        async with self._door.watch(context, "QuotaService/WatchQuotas"):
             wanted, interval_seconds = watch_of(request, self._vendors())
             told = Told(wanted)
             watcher = Watcher(
@@ -68,7 +68,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         self, request: quota_service_pb2.ForecastQuotaRequest, context: Context
     ) -> quota_service_pb2.ForecastQuotaResponse:
         """Answer with what is to come."""
-        async with self._door.call(context):
+        async with self._door.call(context, "QuotaService/ForecastQuota"):
             wanted, planned = forecast_request_of(request, self._vendors())
             foreseen = await self._ledger.foresee(planned) if planned else ()
             return forecast_of(

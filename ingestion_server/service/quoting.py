@@ -28,7 +28,7 @@ class QuoteDesk:
 
     async def get_quotes(self, question: bytes, context: Context) -> bytes:
         """Answer ``GetQuotes`` with what is known of each symbol."""
-        async with self._door.call(context) as request_id:
+        async with self._door.call(context, "IngestionService/GetQuotes") as request_id:
             request = request_of(ingestion_service_pb2.GetQuotesRequest, question)
             answers = await self._quotes.quotes(
                 quotes_of(request),

@@ -16,6 +16,8 @@ from ingestion_server.domain import errors
 from ingestion_server.service.moments import duration
 
 DOMAIN: Final = "ingestion.marketdata"
+INTERNAL: Final = "INTERNAL"
+"""The reason of a defect of ours."""
 _LONGEST_TEXT: Final = 1_000
 """Trailers larger than 8 kB are dropped by gRPC, and the details with them."""
 _LONGEST_FACT: Final = 300
@@ -74,7 +76,7 @@ def internal(request_id: str) -> status_pb2.Status:
     packed = Any()
     packed.Pack(
         error_details_pb2.ErrorInfo(
-            reason="INTERNAL", domain=DOMAIN, metadata={"request_id": request_id}
+            reason=INTERNAL, domain=DOMAIN, metadata={"request_id": request_id}
         )
     )
     status.details.append(packed)

@@ -26,7 +26,7 @@ class Streams:
 
     async def stream_quotes(self, question: bytes, context: Context) -> None:
         """Answer ``StreamQuotes`` until the caller leaves, or the server stops."""
-        async with self._door.stream(context):
+        async with self._door.stream(context, "IngestionService/StreamQuotes"):
             request = request_of(ingestion_service_pb2.StreamQuotesRequest, question)
             query = stream_of(request, now_ns=self._clock.now_ns())
             await self._door.while_open(self._tell(query, context))

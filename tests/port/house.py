@@ -32,17 +32,12 @@ from marketdata.ingestion.v1 import (
 )
 
 from ingestion_server.app.mode import Mode
+from ingestion_server.app.services import services
 from ingestion_server.app.settings import load_settings
 from ingestion_server.app.wiring import joined
 from ingestion_server.ingest.probing import Prober
 from ingestion_server.service.admission import Door
-from ingestion_server.service.ingestion import IngestionServicer
-from ingestion_server.service.jobs import JobServicer
-from ingestion_server.service.providers import ProviderServicer
-from ingestion_server.service.quotas import QuotaServicer
-from ingestion_server.service.quoting import QuoteDesk
 from ingestion_server.service.server import GrpcServer, bound_server
-from ingestion_server.service.streaming import Streams
 
 UNMETERED: Final = {
     "PROVIDERS__YAHOO__PLAN": "unmetered",
@@ -317,25 +312,8 @@ async def house(
         door = Door(
             chosen.grpc.max_concurrent_calls, most_streams=chosen.grpc.max_streams
         )
-        servicer = IngestionServicer(
-            rooms.fetcher,
-            door,
-            symbols_at_once=chosen.grpc.symbols_at_once,
-            replies=rooms.replies,
-            quotes=QuoteDesk(rooms.quoter, door, clock),
-            streams=Streams(rooms.live, door, clock),
-        )
-        quotas = QuotaServicer(rooms.ledger, door, clock)
-        providers = ProviderServicer(
-            rooms.roster,
-            rooms.fetcher,
-            door,
-            clock,
-            cache=rooms.cache_use,
-            benchmarker=rooms.benchmarking,
-        )
         server = bound_server(
-            [servicer, quotas, providers, JobServicer(rooms.jobs, door)],
+            services(rooms, door, chosen),
             "127.0.0.1:0",
             None,
         )
