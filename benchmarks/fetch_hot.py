@@ -1,8 +1,9 @@
 """
 Measure a Fetch that is known already, beside a server that does nothing but gRPC.
 
-Server, reference and this caller are processes of their own. The reference answers
-with the very bytes that our server answered with before, so both send the same.
+Server, reference and this caller are processes of their own, and so is the collector
+that the server sends its traces and metrics to. The reference answers with the very
+bytes that our server answered with before, so both send the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import grpc.aio
 import uvloop
 from marketdata.ingestion.v1 import ingestion_service_pb2
 
+from benchmarks.collector import settings as sent_to
 from benchmarks.fetch_echo import METHOD, SERVICE
 from benchmarks.fetch_load import (
     ALPHA_VANTAGE,
@@ -51,15 +53,25 @@ def measured() -> Results:
         with serving(cache, settings=settings):
             settle(calendars)
         vendor = answering(cache, "benchmarks.fetch_vendor", str(calendars), str(BARS))
+        spans = Path(folder, "spans")
         with (
             vendor as url,
-            serving(cache, "--sandbox-url", url, settings=settings) as server,
+            answering(cache, "benchmarks.collector", str(spans)) as collector,
+            serving(
+                cache,
+                "--sandbox-url",
+                url,
+                settings={**settings, **sent_to(collector)},
+            ) as server,
         ):
             questions, told = uvloop.run(_known(server.door, calendars))
             answer = Path(folder, "answer")
             answer.write_bytes(told)
             with answering(cache, "benchmarks.fetch_echo", str(answer)) as echo:
-                return uvloop.run(_measured(server.door, echo, questions))
+                found = uvloop.run(_measured(server.door, echo, questions))
+            if not int(spans.read_text()):
+                raise RuntimeError("the server was measured without its traces")
+            return found
 
 
 async def _known(door: str, calendars: Path) -> tuple[list[bytes], bytes]:

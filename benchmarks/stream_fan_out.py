@@ -1,9 +1,10 @@
 """
 Measure how many trades subscribers are told, beside a server that only speaks gRPC.
 
-Vendor, server, reference and these subscribers are processes of their own. The vendor
-sends as fast as the server reads. The reference streams messages that our server told
-one of as many subscribers before, as fast as they are read, so both send the same.
+Vendor, server, reference and these subscribers are processes of their own, and so is
+the collector that the server sends its traces and metrics to. The vendor sends as fast
+as the server reads. The reference streams messages that our server told one of as many
+subscribers before, as fast as they are read, so both send the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 import grpc.aio
 import uvloop
 
+from benchmarks.collector import settings as sent_to
 from benchmarks.programs import answering, serving
 from benchmarks.results import Result, Results, at_least_of
 from benchmarks.stream_echo import METHOD, SERVICE, kept
@@ -47,7 +49,15 @@ def measured() -> Results:
         cache = Path(folder, "kept")
         with (
             answering(cache, "benchmarks.stream_vendor") as vendor,
-            serving(cache, "--sandbox-url", vendor, settings=SETTINGS) as server,
+            answering(
+                cache, "benchmarks.collector", str(Path(folder, "spans"))
+            ) as collector,
+            serving(
+                cache,
+                "--sandbox-url",
+                vendor,
+                settings={**SETTINGS, **sent_to(collector)},
+            ) as server,
         ):
             found = uvloop.run(_measured(Path(folder), vendor, server.door))
     return {"stream_fan_out": found[PROMISED]} | {
