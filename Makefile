@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_COMMAND ?= $(BIN)/ingestion-server serve --sandbox --first-fetch AAPL
 OUT ?= generated
+REFERENCE ?= docs/api.md
 
 # Each stamp is as old as the last installation of its lock file.
 RUNTIME := $(VENV)/.runtime
@@ -58,7 +59,7 @@ format: $(DEV) ## Format the code, and mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format --quiet .
 
-generate: $(DEV) ## Write generated/ from protos/
+generate: $(DEV) ## Write generated/ and docs/api.md from protos/
 	@rm -rf "$(OUT)/marketdata"
 	@mkdir -p "$(OUT)"
 	$(PROTOC) --python_out="$(OUT)" --mypy_out="quiet:$(OUT)" \
@@ -67,12 +68,17 @@ generate: $(DEV) ## Write generated/ from protos/
 		$$(grep --recursive --files-with-matches '^service ' protos | sort)
 	@find "$(OUT)/marketdata" -type d -exec touch {}/__init__.py \;
 	@touch "$(OUT)/marketdata/py.typed"
+	$(BIN)/python .ci/api_reference.py "$(REFERENCE)"
 
-checkgenerate: $(DEV) ## Check that generated/ is what protos/ say
+checkgenerate: $(DEV) ## Check that generated/ and docs/api.md are what protos/ say
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
-		$(MAKE) --silent --no-print-directory generate OUT="$$fresh" && \
-		diff --recursive --brief --exclude=__pycache__ generated "$$fresh" || \
-		{ echo "generated/ is out of date: run 'make generate'" >&2; exit 1; }
+		$(MAKE) --silent --no-print-directory generate OUT="$$fresh/generated" \
+			REFERENCE="$$fresh/api.md" && \
+		diff --recursive --brief --exclude=__pycache__ \
+			generated "$$fresh/generated" && \
+		diff --brief docs/api.md "$$fresh/api.md" || \
+		{ echo "generated/ or docs/api.md is out of date: run 'make generate'" >&2; \
+			exit 1; }
 
 lock: ## Resolve pyproject.toml into the lock files (LOCK_FLAGS=--upgrade for newer ones)
 	printf '%s\n' hatchling editables | \

@@ -145,7 +145,7 @@ def list_jobs(
     if as_json:
         _write(*(job.to_json(indent=None) for job in found))
     else:
-        _draw(job_table.jobs(found, datetime.now(UTC)))
+        _draw(job_table.jobs(found, datetime.now(UTC), Console().width))
     return Exit.OK
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -32,26 +33,36 @@ _FIGURES: Final = frozenset(
     {"units", "missing", "bars", "calls", "cost", "tries", "landed"}
 )
 _SENTENCES: Final = frozenset({"why", "name"})
+_COLUMNS: Final = ("job", "name", "state", "units", "missing", "bars", "next")
+"""Of the table of jobs."""
+_BELOW: Final = frozenset({"name", "next"})
+"""What stands below the job and its state on narrow paper."""
+_SENTENCES_BELOW: Final = frozenset({"job"})
+_LEFT_OUT: Final = ("bars", "missing", "units")
+"""What is left out, in this order, on paper that is too narrow even so."""
+_GAP: Final = 2
+"""Blanks between two columns."""
 _FIRST_SYMBOLS: Final = 10
 
 
-def jobs(found: Sequence[Job], now: datetime) -> RenderableType:
-    """Draw one row per job."""
+def jobs(found: Sequence[Job], now: datetime, width: int) -> RenderableType:
+    """Draw one row per job; on narrow paper, in a line more what takes much room."""
     if not found:
         return Text("no jobs")
-    table = _table("job", "name", "state", "units", "missing", "bars", "next")
-    for job in found:
-        progress = job.progress
-        missing = progress.partial + progress.failed
-        table.add_row(
-            Text(job.job_id, "bold"),
-            Text(job.name),
-            _state(job.state),
-            Text(f"{progress.ended:,}/{progress.units:,}"),
-            Text(f"{missing:,}" if missing else "", "red"),
-            Text(f"{progress.bars:,}"),
-            Text(_next(job, now)),
-        )
+    rows = [_cells(each, now) for each in found]
+    shown, folded = list(_COLUMNS), _SENTENCES
+    if _width(rows, shown) > width:
+        shown, folded = [name for name in shown if name not in _BELOW], _SENTENCES_BELOW
+        for row in rows:
+            row["state"] = _above(row["state"], row["next"])
+        for name in _LEFT_OUT:
+            if _width(rows, shown) > width:
+                shown.remove(name)
+        for row in rows:
+            row["job"] = _above(row["job"], row["name"])
+    table = _table(*shown, folded=folded)
+    for row in rows:
+        table.add_row(*(row[name] for name in shown))
     return table
 
 
@@ -192,6 +203,36 @@ def _gap_line(symbol: str, gap: MissingInterval) -> str:
     return f"{symbol} {stretch(gap.start, gap.end)} {gap.reason}".rstrip()
 
 
+def _cells(job: Job, now: datetime) -> dict[str, Text]:
+    progress = job.progress
+    missing = progress.partial + progress.failed
+    return {
+        "job": Text(job.job_id, "bold"),
+        "name": Text(job.name),
+        "state": _state(job.state),
+        "units": Text(f"{progress.ended:,}/{progress.units:,}"),
+        "missing": Text(f"{missing:,}" if missing else "", "red"),
+        "bars": Text(f"{progress.bars:,}"),
+        "next": Text(_next(job, now)),
+    }
+
+
+def _width(rows: Sequence[Mapping[str, Text]], shown: Sequence[str]) -> int:
+    """Return how wide a table of some columns would be if nothing were folded."""
+    widest = (
+        max(
+            cell_len(name),
+            *(cell_len(line) for row in rows for line in row[name].plain.split("\n")),
+        )
+        for name in shown
+    )
+    return sum(widest) + _GAP * (len(shown) - 1)
+
+
+def _above(text: Text, below: Text) -> Text:
+    return Text.assemble(text, "\n", below) if below else text
+
+
 def _why(unit: JobUnit) -> str:
     if unit.last_reason:
         return unit.last_reason
@@ -257,14 +298,17 @@ def _label(moment: datetime) -> str:
     return text.removesuffix(" 00:00")
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, folded: frozenset[str] = _SENTENCES) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, _GAP - 1, 0, 0),
     )
     for name in columns:
         table.add_column(
             name,
-            no_wrap=name not in _SENTENCES,
+            no_wrap=name not in folded,
             overflow="fold",
             justify="right" if name in _FIGURES else "left",
         )

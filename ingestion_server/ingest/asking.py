@@ -142,7 +142,7 @@ class Asker:
             hedge,
         )
 
-    def _overdue(self, patience_seconds: float, tally: CallTally) -> bool:
+    def _overdue(self, patience_seconds: Callable[[], float], tally: CallTally) -> bool:
         """
         Tell whether a call has been silent for so long.
 
@@ -151,7 +151,7 @@ class Asker:
         calls = tally.aboard or tally
         if not calls.under_way or calls.left_at_seconds is None:
             return False
-        return self._clock.monotonic() - calls.left_at_seconds > patience_seconds
+        return self._clock.monotonic() - calls.left_at_seconds > patience_seconds()
 
     async def _flown(
         self,

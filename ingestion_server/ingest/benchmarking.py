@@ -257,6 +257,7 @@ def _failed(
         _answer(turn, Outcome.NO_DATA if silent else Outcome.FAILED, reason),
         latency_seconds=metered.seconds,
         calls=metered.calls,
+        cost_usd=error.cost_usd,
         due=question.due(),
     )
 

@@ -47,8 +47,12 @@ class Allowance:
     tally: CallTally = field(default_factory=CallTally)
     longest_retry_wait_seconds: float = inf
     """Longer than this is not waited for quota to try again what has failed."""
-    patience_seconds: float = inf
-    """A call made for others that was silent for longer is not waited for."""
+    patience_seconds: Callable[[], float] = lambda: inf
+    """
+    A call made for others that was silent for longer is not waited for.
+
+    Most questions meet no such call, so it is only worked out if this one does.
+    """
 
 
 @final

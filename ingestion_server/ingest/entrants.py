@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import inf
 from typing import Final
 
@@ -24,8 +25,15 @@ from ingestion_server.ingest.questions import Question
 from ingestion_server.ingest.vendor import ask_of, requests_of
 from ingestion_server.ports.budget import Counts
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.http import Transport
-from ingestion_server.ports.quota import Lane, Ledger, Planned, Quota, WindowUse
+from ingestion_server.ports.http import HttpRequest, Transport
+from ingestion_server.ports.quota import (
+    Calls,
+    Lane,
+    Ledger,
+    Planned,
+    Quota,
+    WindowUse,
+)
 
 _SHORT_SECONDS: Final = 60.0
 """Windows up to this length are waited for, and may be used up."""
@@ -34,10 +42,10 @@ _KEPT_SHARE: Final = 0.5
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """Be what the calls for a question ask for; one entry per call."""
+    """Be the calls for a question, and what each weighs; one entry per call."""
 
-    bars: tuple[str, ...]
-    actions: tuple[str, ...] = ()
+    bars: tuple[Calls, ...]
+    actions: tuple[Calls, ...] = ()
     """Needed once for each instrument."""
 
 
@@ -84,8 +92,8 @@ class Registrar:
         if not demands:
             return next(iter(unable.values()))
         quota = self._vendors[name].quota
-        endpoints = tuple(_all(demands, questions, rounds))
-        price = quota.price_usd(*endpoints)
+        calls = tuple(_all(demands, questions, rounds))
+        price = quota.price_usd(*_endpoints(calls))
         if price:
             return CostLimitError(
                 f"the calls would cost {price} US dollars, and a benchmark spends no "
@@ -97,7 +105,7 @@ class Registrar:
         waits = await self.turn_seconds(entrant, next(iter(demands)))
         if waits > _SHORT_SECONDS:
             return exhausted(name, waits)
-        return self._shortage(entrant, endpoints) or entrant
+        return self._shortage(entrant, calls) or entrant
 
     def shortage(self, entrant: Entrant, number: int) -> QuotaExhaustedError | None:
         """Return why a question is not asked now: others may have called meanwhile."""
@@ -109,14 +117,16 @@ class Registrar:
 
         Infinity means longer than is foreseen.
         """
-        endpoint = next(iter(entrant.demands[number].bars), "")
-        (turn,) = await self._ledger.foresee(
-            [
-                Planned(
-                    provider=entrant.name, endpoint=endpoint, calls=1, lane=Lane.BATCH
-                )
-            ]
+        bars = entrant.demands[number].bars
+        first = bars[0] if bars else Calls(endpoint="", calls=1)
+        planned = Planned(
+            provider=entrant.name,
+            endpoint=first.endpoint,
+            calls=1,
+            lane=Lane.BATCH,
+            times=first.times,
         )
+        (turn,) = await self._ledger.foresee([planned])
         if turn.finishes_at_ns is None:
             return inf
         return max(turn.finishes_at_ns - self._clock.now_ns(), 0) / SECOND_NS
@@ -163,20 +173,17 @@ class Registrar:
                 query.instrument, frozenset({given, wanted}), task.now_ns
             )
         )
-        return Demand(
-            tuple(each.feature for each in bars),
-            tuple(each.feature for each in actions),
-        )
+        return Demand(tuple(map(_call, bars)), tuple(map(_call, actions)))
 
     def _shortage(
-        self, entrant: Entrant, endpoints: Sequence[str]
+        self, entrant: Entrant, calls: Sequence[Calls]
     ) -> QuotaExhaustedError | None:
-        calls, units = len(endpoints), entrant.quota.units(*endpoints)
+        units = entrant.quota.units(*_endpoints(calls))
         for use in self._ledger.uses():
             if use.provider != entrant.name:
                 continue
             for window in use.windows:
-                needed = calls if window.counts is Counts.CALLS else units
+                needed = len(calls) if window.counts is Counts.CALLS else units
                 if _too_little(window, needed):
                     return _scarce(window, needed)
         return None
@@ -184,8 +191,8 @@ class Registrar:
 
 def _all(
     demands: Mapping[int, Demand], questions: Sequence[Question], rounds: int
-) -> Iterator[str]:
-    """Yield what each call asks for, if none has to be made again."""
+) -> Iterator[Calls]:
+    """Yield each call, if none has to be made again."""
     known: set[Instrument] = set()
     for number, demand in demands.items():
         yield from demand.bars * rounds
@@ -193,6 +200,16 @@ def _all(
         if demand.actions and instrument not in known:
             known.add(instrument)
             yield from demand.actions
+
+
+def _call(request: HttpRequest) -> Calls:
+    return Calls(endpoint=request.feature, calls=1, times=request.times)
+
+
+def _endpoints(calls: Iterable[Calls]) -> Iterator[str]:
+    """Yield what calls ask for, as often as each of them weighs."""
+    for each in calls:
+        yield from repeat(each.endpoint, each.times)
 
 
 def _too_little(window: WindowUse, needed: int) -> bool:

@@ -133,4 +133,4 @@ class Hedges:
 
     def _usual_seconds(self, candidate: Candidate, progress: Progress) -> float | None:
         kind = kind_of(progress.query.instrument)
-        return self._standings.view(candidate.name, kind).answered_p95_seconds
+        return self._standings.usual_seconds(candidate.name, kind)

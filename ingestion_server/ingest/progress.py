@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -17,13 +17,12 @@ from ingestion_server.domain.errors import (
     ProviderError,
 )
 from ingestion_server.domain.grid import Grid, missing_spans
-from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.interval import Times, among, labels
-from ingestion_server.domain.quality import FlagKind, QualityFlag
+from ingestion_server.domain.quality import FlagKind
 from ingestion_server.domain.query import BarQuery, Span
 from ingestion_server.domain.result import Attempt, Missing, Outcome
 from ingestion_server.domain.spans import joined, subtracted
-from ingestion_server.domain.venues import US_VENUES
+from ingestion_server.ingest import mixing
 from ingestion_server.ingest.asked import Asked
 from ingestion_server.ingest.collected import Collected, Piece
 from ingestion_server.ingest.scope import Scope
@@ -157,9 +156,12 @@ class Progress:
 
     def recall(self, piece: Piece, covered: Sequence[Span]) -> None:
         """Take what is known from before, if it may stand beside what is there."""
-        if self.unmixable(piece.provider) or self.unlike(piece):
+        query, collected = self.query, self.collected
+        if mixing.unmixable(query, collected, piece.provider):
             return
-        self.collected.add(self.fitted(piece))
+        if mixing.unlike(query, collected, piece):
+            return
+        collected.add(mixing.fitted(collected, piece))
         self.recalled = joined([*self.recalled, *covered])
         self._unknown_spans = None
 
@@ -254,8 +256,8 @@ class Progress:
         new = 0
         self.collected.renewed(name, asked.given_anew)
         for brought in asked.pieces([self.scope.span] if asked.changed else asked.gaps):
-            piece = self.fitted(brought)
-            unlike = self.unlike(piece)
+            piece = mixing.fitted(self.collected, brought)
+            unlike = mixing.unlike(self.query, self.collected, piece)
             if unlike:
                 error = CapabilityMissingError(unlike, provider=name)
             else:
@@ -324,44 +326,6 @@ class Progress:
                 retry_after_seconds=error.retry_after_seconds,
             )
         )
-
-    def unmixable(self, provider: str) -> str:
-        """Return why a vendor may not add to what is there; empty if it may."""
-        fx = self.query.instrument.asset_class is AssetClass.FX
-        others = any(piece.provider != provider for piece in self.collected.pieces)
-        if others and fx and not self.query.interval.intraday:
-            return "days of FX begin at different hours with different vendors"
-        return ""
-
-    def fitted(self, piece: Piece) -> Piece:
-        """Return a piece without its volume, if that counts something else."""
-        mine, given = self.collected.volume_unit, piece.volume_unit
-        pieces = self.collected.pieces
-        own = pieces and pieces[0].provider == piece.provider and not given
-        if not pieces or mine == given or own or piece.series.volume is None:
-            # Of its own bars, a vendor need not say each time what they count.
-            return piece
-        flag = QualityFlag(
-            FlagKind.FIELD_ABSENT,
-            f"{piece.provider} counts volume in {given or 'units'}, the rest of this "
-            f"series in {mine or 'units'}: its volume is left out",
-        )
-        return replace(
-            piece,
-            series=replace(piece.series, volume=None),
-            flags=[*piece.flags, flag],
-        )
-
-    def unlike(self, piece: Piece) -> str:
-        """Return why a piece must not stand beside what is there; empty if it may."""
-        have, given = self.collected.currency, piece.currency
-        known = bool(have) or self.query.instrument.exchange in US_VENUES
-        others = any(mine.provider != piece.provider for mine in self.collected.pieces)
-        if not others or not len(piece.series):
-            return ""
-        if have == given and known:
-            return ""
-        return f"prices in {given or 'an unnamed unit'} do not suit {have or 'another'}"
 
     def missing(self) -> list[Missing]:
         """Return what is missing, and what each vendor said about it."""

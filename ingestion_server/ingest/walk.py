@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from random import random as chance
 from typing import Final, final
 
@@ -24,7 +25,7 @@ from ingestion_server.domain.errors import (
 from ingestion_server.domain.query import Priority, Span
 from ingestion_server.domain.result import Outcome
 from ingestion_server.domain.spans import subtracted
-from ingestion_server.ingest import pricing
+from ingestion_server.ingest import mixing, pricing
 from ingestion_server.ingest.asked import Asked, Landed
 from ingestion_server.ingest.asking import Asker, Question
 from ingestion_server.ingest.calling import Allowance
@@ -162,7 +163,7 @@ class Walker:
     ) -> ProviderError | None:
         """Return why a vendor need not be asked; None if it is."""
         progress, name = way.progress, candidate.name
-        unmixable = progress.unmixable(name)
+        unmixable = mixing.unmixable(progress.query, progress.collected, name)
         if unmixable:
             return CapabilityMissingError(unmixable, provider=name)
         if self.memory is not None and not way.question.fresh:
@@ -308,7 +309,7 @@ class Walker:
             self._allowance(candidate, way, others),
             most_cost_usd=pricing.left_usd(progress),
             tally=progress.begun(candidate.name),
-            patience_seconds=self._patience_seconds(candidate, progress),
+            patience_seconds=partial(self._patience_seconds, candidate, progress),
         )
 
     def _patience_seconds(self, candidate: Candidate, progress: Progress) -> float:

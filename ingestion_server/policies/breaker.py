@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, assert_never, final
 from msgspec.structs import replace
 from typing_extensions import override
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.domain.errors import (
     BreakerOpenError,
     CostLimitError,
@@ -191,7 +192,7 @@ class Breaker(Policy):
         provider = call.request.provider
         seconds = state.retry_after_seconds or _PROBE_SECONDS
         raise BreakerOpenError(
-            f"{provider} rests for another {seconds:.3g} seconds after"
+            f"{provider} rests for another {in_words(seconds)} after"
             f" {state.failures} failures in a row, the last: {state.reason}",
             provider=provider,
             retry_after_seconds=seconds,

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeVar, final
 
 import msgspec
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.domain.instrument import Instrument
 
 _KEPT: Final = 48
@@ -41,6 +42,8 @@ A call is overdue after so many times what nearly all answers took, if not soone
 
 Nearly no call that is going to be answered takes so long.
 """
+_FADED: Final = tuple(exp2(-later / _HALF_LIFE_CALLS) for later in range(_KEPT))
+"""What a call weighs after so many others."""
 _VIEW_SECONDS: Final = 0.005
 """For so long nothing fades that anybody could tell; a fetch looks several times."""
 
@@ -113,6 +116,9 @@ class Health:
         # What was seen last; None = something was heard since.
         self._seen: HealthView | None = None
         self._seen_at_seconds = 0.0
+        # The same of what nearly all answers take: a call that leaves changes nothing.
+        self._usual_seconds: float | None = None
+        self._usual_at_seconds: float | None = None
         self.asked_at_seconds: float | None = None
         """When it was called last, however that ended; None = never."""
         self.served: Instrument | None = None
@@ -139,6 +145,7 @@ class Health:
         """Hear of a call that was answered as it should."""
         self.asked(now_seconds)
         self._calls.append(_Call(now_seconds, ok=True, seconds=seconds))
+        self._usual_at_seconds = None
         self._last_success_ns = wall_ns
 
     def failed(
@@ -148,6 +155,7 @@ class Health:
         self.asked(now_seconds)
         slow = seconds if seconds >= _SILENCE_SECONDS else None
         self._calls.append(_Call(now_seconds, ok=False, seconds=slow))
+        self._usual_at_seconds = None
         self._last_failure_ns, self._last_failure = wall_ns, reason
 
     def given_up(self, now_seconds: float, wall_ns: int, seconds: float) -> None:
@@ -158,10 +166,11 @@ class Health:
         as it did while it was under way.
         """
         self.asked(now_seconds)
-        if seconds > _patience_seconds(self._answered_p95_seconds(now_seconds)):
+        if seconds > _patience_seconds(self.usual_seconds(now_seconds)):
             self._calls.append(_Call(now_seconds, ok=False, seconds=seconds))
+            self._usual_at_seconds = None
             self._last_failure_ns = wall_ns
-            self._last_failure = f"no answer within {seconds:.3g} seconds"
+            self._last_failure = f"no answer within {in_words(seconds)}"
 
     def gave(
         self, now_seconds: float, completeness: float | None, soundness: float | None
@@ -184,7 +193,7 @@ class Health:
         return self._seen
 
     def _view(self, now_seconds: float) -> HealthView:
-        answered = self._answered_p95_seconds(now_seconds)
+        answered = self.usual_seconds(now_seconds)
         overdue = [
             _Call(now_seconds, ok=False, seconds=age_seconds)
             for age_seconds in self._overdue(now_seconds, _patience_seconds(answered))
@@ -207,8 +216,15 @@ class Health:
             last_failure=self._last_failure,
         )
 
-    def _answered_p95_seconds(self, now_seconds: float) -> float | None:
+    def usual_seconds(self, now_seconds: float) -> float | None:
         """Return what nearly all answers take; None if nobody can know."""
+        looked_at = self._usual_at_seconds
+        if looked_at is None or not 0 <= now_seconds - looked_at < _VIEW_SECONDS:
+            self._usual_seconds = self._answered_p95_seconds(now_seconds)
+            self._usual_at_seconds = now_seconds
+        return self._usual_seconds
+
+    def _answered_p95_seconds(self, now_seconds: float) -> float | None:
         answered = [call for call in self._calls if call.ok]
         times = [
             (call.seconds, weight)
@@ -236,15 +252,14 @@ def _weighed(
     heard: Reversible[_Heard], now_seconds: float
 ) -> list[tuple[float, _Heard]]:
     """Return what was heard, oldest first, with weights, the newest first."""
-    newest_first = islice(reversed(heard), _KEPT)
+    # As many as there are weights; each route looks, so it is spelled out.
     return [
-        (_weight(later, now_seconds - each.at_seconds), each)
-        for later, each in enumerate(newest_first)
+        (
+            faded * exp2(min(each.at_seconds - now_seconds, 0.0) / _HALF_LIFE_SECONDS),
+            each,
+        )
+        for faded, each in zip(_FADED, reversed(heard), strict=False)
     ]
-
-
-def _weight(later: int, ago_seconds: float) -> float:
-    return exp2(-later / _HALF_LIFE_CALLS - max(ago_seconds, 0) / _HALF_LIFE_SECONDS)
 
 
 def _mean(pairs: Sequence[tuple[float | None, float]]) -> float | None:

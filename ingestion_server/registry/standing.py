@@ -92,6 +92,11 @@ class Standings:
         health = self._kept.get((provider, kind))
         return HealthView() if health is None else health.view(self._clock.monotonic())
 
+    def usual_seconds(self, provider: str, kind: str) -> float | None:
+        """Return what nearly all answers of a vendor take; None if nobody can know."""
+        health = self._kept.get((provider, kind))
+        return None if health is None else health.usual_seconds(self._clock.monotonic())
+
     def asked_seconds_ago(self, provider: str, kind: str) -> float | None:
         """Return how long ago a vendor was called last; None = never."""
         health = self._kept.get((provider, kind))

@@ -11,6 +11,7 @@ from typing import Final, assert_never, final
 
 from typing_extensions import override
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.ports.policy import BreakerPosition
 from ingestion_server.ports.routing import BreakerChange, OnBreaker
 from ingestion_server.telemetry.logs import suffix
@@ -103,7 +104,7 @@ def _words(change: BreakerChange) -> str:
         case BreakerPosition.HALF_OPEN:
             return "the breaker lets one call through as a probe"
         case BreakerPosition.OPEN if _rests(change):
-            return f"the breaker is open for {change.rest_seconds:g} seconds"
+            return f"the breaker is open for {in_words(change.rest_seconds)}"
         case BreakerPosition.OPEN:
             return "the probe showed nothing, the next call is another"
         case _:

@@ -29,5 +29,6 @@ def nowhere() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _nothing_blocks() -> Iterator[None]:
     """Fail a test whose event loop is blocked by the client's code."""
-    with blockbuster_ctx("ingestion_server.client.aio"):
+    modules = ["ingestion_server.client.aio", "ingestion_server.client.vendors_aio"]
+    with blockbuster_ctx(modules):
         yield

@@ -16,6 +16,7 @@ from typing_extensions import override
 from ingestion_server.domain.bars import BarSeries
 from ingestion_server.domain.errors import (
     CallerThrottledError,
+    EntitlementMissingError,
     InvalidQueryError,
     ProviderUnavailableError,
     SymbolUnknownError,
@@ -33,15 +34,17 @@ from ingestion_server.ports.benchmarking import (
     BenchmarkReport,
     VendorBenchmark,
 )
-from ingestion_server.ports.budget import Counts, Window
+from ingestion_server.ports.budget import Budget, Counts, Window
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Trip
 from ingestion_server.ports.policy import BreakerPosition, BreakerState
+from ingestion_server.ports.provider import BarAsk
 from tests.builders import ns
 from tests.ingest.making import ACME, ZENITH, june
 from tests.ingest.vendors import QUERY, TEN_DAYS, Market, OneCalendar, Shop
 
 DAY = Window(name="day", limit=20, seconds=86_400)
 """Of which ten calls are plentiful."""
+UNITS = msgspec.structs.replace(DAY, counts=Counts.UNITS)
 ODD = BarQuery(instrument("EUR/USD"), Interval.DAY_1, limit=5)
 """Which no shop sells."""
 
@@ -58,6 +61,30 @@ class Liar(Shop):
         told = june(*self.days)
         told.close[np.searchsorted(told.open_time_ns, ns("2024-06-07"))] = self.lie
         return told
+
+
+@dataclass
+class Weigher(Shop):
+    """Sell bars by the piece, of which each call brings several."""
+
+    times: int = 5
+    allowance: int = 0
+
+    @property
+    @override
+    def budget(self) -> Budget:
+        """Charge for each piece beyond the allowance, and say how many there were."""
+        return msgspec.structs.replace(
+            super().budget, allowance_units=self.allowance, used_header="x-used"
+        )
+
+    @override
+    def bar_requests(self, ask: BarAsk) -> Sequence[HttpRequest]:
+        """Expect so many pieces."""
+        return [
+            msgspec.structs.replace(each, times=self.times)
+            for each in super().bar_requests(ask)
+        ]
 
 
 class NoCalendar:
@@ -329,11 +356,64 @@ async def test_calls_for_corporate_actions_count_once_for_each_instrument() -> N
 
 
 async def test_units_are_counted_by_what_calls_weigh() -> None:
-    window = msgspec.structs.replace(DAY, counts=Counts.UNITS)
-    async with fair(Shop(ACME, windows=[window], calls=3)) as found:
+    async with fair(Shop(ACME, windows=[UNITS], calls=3)) as found:
         report = await found.run(rounds=4)
 
     assert "the questions take 12" in of(report, ACME).skipped_reason
+
+
+async def test_calls_that_bring_several_pieces_weigh_as_many_units() -> None:
+    async with fair(Weigher(ACME, windows=[UNITS])) as found:
+        too_much = await found.run(rounds=3)
+        report = await found.run(rounds=2)
+
+    assert "the questions take 15" in of(too_much, ACME).skipped_reason
+    # Each of them is one call all the same.
+    assert [each.calls for each in of(report, ACME).answers] == [1, 1]
+    assert found.asked == [ACME, ACME]
+    (use,) = found.market.ledger.uses()
+    assert use.windows[0].remaining == 10
+
+
+async def test_calls_that_bring_several_pieces_cost_as_much() -> None:
+    async with fair(Weigher(ACME, cents=2)) as found:
+        report = await found.run(rounds=3)
+
+    assert "the calls would cost 0.30 US dollars" in of(report, ACME).skipped_reason
+    assert found.asked == []
+
+
+async def test_calls_that_bring_several_pieces_wait_until_all_of_them_fit() -> None:
+    minute = Window(name="minute", limit=6, seconds=60, counts=Counts.UNITS)
+    async with fair(Weigher(ACME, windows=[minute])) as found:
+        report = await found.run(rounds=3, seconds=300)
+
+    assert of(report, ACME).answered == 3
+
+
+async def test_a_call_that_fails_costs_what_the_vendor_says_that_it_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = Weigher(ACME, cents=2, allowance=5)
+    async with fair(shop) as found:
+        send = found.wire.send
+
+        async def dear(
+            request: HttpRequest, *, timeout_seconds: float, trip: Trip | None = None
+        ) -> HttpResponse:
+            answer = await send(request, timeout_seconds=timeout_seconds, trip=trip)
+            return msgspec.structs.replace(answer, headers={"x-used": "8"})
+
+        def refuse(*_: object) -> None:
+            raise EntitlementMissingError("not yours", provider=ACME, feature="BARS")
+
+        monkeypatch.setattr(found.wire, "send", dear)
+        monkeypatch.setattr(shop, "check", refuse)
+        report = await found.run()
+
+    (failed,) = of(report, ACME).answers
+    assert (failed.outcome, failed.calls) == (Outcome.FAILED, 1)
+    assert failed.cost_usd == Decimal("0.06")
 
 
 async def test_who_is_called_by_others_meanwhile_is_not_asked_further() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from ingestion_server.domain.bars import empty_series
 from ingestion_server.domain.errors import ProviderUnavailableError
 from ingestion_server.domain.interval import DAY_NS, HOUR_NS, Interval
 from ingestion_server.domain.result import Attempt, Outcome
-from tests.builders import bars, days, ns, span
+from tests.builders import bars, ns, span
 from tests.ingest.making import ACME, NOW, ZENITH, june, piece, progress, silent
 
 
@@ -197,57 +196,6 @@ def test_countless_holes_are_named_in_a_bounded_list() -> None:
     assert missing[-1].end_ns == holes[-1].end_ns
     assert missing[-1].start_ns == holes[499].start_ns
     assert missing[-1].reason.startswith("1501 stretches")
-
-
-@pytest.mark.parametrize(
-    ("have", "given", "exchange", "fits"),
-    [
-        ("USD", "USD", "", True),
-        ("", "", "", True),
-        ("USD", "EUR", "", False),
-        ("USD", "", "", False),
-        ("", "USD", "", False),
-        ("GBp", "GBp", "XLON", True),
-        ("GBp", "GBP", "XLON", False),
-        ("", "", "XLON", False),
-    ],
-)
-def test_prices_of_another_unit_never_stand_beside_each_other(
-    have: str, given: str, exchange: str, *, fits: bool
-) -> None:
-    begun = progress(exchange=exchange)
-    begun.collected.add(piece(ACME, june(3), currency=have))
-
-    why = begun.unlike(piece(ZENITH, june(4), currency=given))
-
-    assert (why == "") is fits
-    assert fits or why.startswith("prices in ")
-
-
-def test_the_first_piece_suits_whatever_its_unit() -> None:
-    assert progress(exchange="XLON").unlike(piece(ACME, june(3), currency="")) == ""
-
-
-@pytest.mark.parametrize(
-    ("symbol", "interval", "mixes"),
-    [
-        ("EUR/USD", Interval.DAY_1, False),
-        ("EUR/USD", Interval.WEEK_1, False),
-        ("EUR/USD", Interval.HOUR_1, True),
-        ("BTC/USD", Interval.DAY_1, True),
-        ("AAPL", Interval.DAY_1, True),
-    ],
-)
-def test_days_of_currencies_are_never_mixed(
-    symbol: str, interval: Interval, *, mixes: bool
-) -> None:
-    begun = progress(symbol=symbol, interval=interval)
-    assert begun.unmixable(ZENITH) == ""
-
-    begun.collected.add(piece(ACME, days("2024-06-03", 1)))
-
-    assert (begun.unmixable(ZENITH) == "") is mixes
-    assert begun.unmixable(ACME) == ""
 
 
 def test_a_vendor_that_was_not_asked_is_an_attempt_too() -> None:

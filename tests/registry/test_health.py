@@ -208,7 +208,7 @@ def test_a_call_that_was_overdue_when_it_was_given_up_goes_on_counting() -> None
     patient.given_up(5.0, 7, 5.0)
     hasty.given_up(0.5, 7, 0.5)
 
-    assert patient.view(5.0).last_failure == "no answer within 5 seconds"
+    assert patient.view(5.0).last_failure == "no answer within 5 s"
     assert patient.view(5.0).p95_seconds == 5.0
     assert (hasty.view(5.0).success, hasty.view(5.0).last_failure_ns) == (1.0, None)
 

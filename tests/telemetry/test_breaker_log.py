@@ -46,7 +46,7 @@ def log(clock: ManualClock) -> BreakerLog:
         (
             change(OPEN, rest_seconds=30.0),
             "WARNING",
-            "the breaker is open for 30 seconds: acme answered HTTP 503",
+            "the breaker is open for 30 s: acme answered HTTP 503",
         ),
         (
             change(HALF_OPEN),

@@ -354,7 +354,7 @@ async def test_a_connection_without_a_message_for_too_long_is_lost() -> None:
 
         await s.clock.advance(2)
 
-        assert s.ear.losses == ["acme has said nothing for 4 seconds"]
+        assert s.ear.losses == ["acme has said nothing for 4 s"]
         assert s.vendor.lines[0].closed
         assert s.pump.connections == 2
 
