@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 RUN_COMMAND ?= $(BIN)/ingestion-server serve --sandbox --first-fetch AAPL
 OUT ?= generated
 REFERENCE ?= docs/api.md
+OBSERVABILITY ?= docs/observability.md
 
 # Each stamp is as old as the last installation of its lock file.
 RUNTIME := $(VENV)/.runtime
@@ -59,7 +60,7 @@ format: $(DEV) ## Format the code, and mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format --quiet .
 
-generate: $(DEV) ## Write generated/ and docs/api.md from protos/
+generate: $(DEV) ## Write generated/ and docs/api.md from protos/, docs/observability.md
 	@rm -rf "$(OUT)/marketdata"
 	@mkdir -p "$(OUT)"
 	$(PROTOC) --python_out="$(OUT)" --mypy_out="quiet:$(OUT)" \
@@ -69,16 +70,18 @@ generate: $(DEV) ## Write generated/ and docs/api.md from protos/
 	@find "$(OUT)/marketdata" -type d -exec touch {}/__init__.py \;
 	@touch "$(OUT)/marketdata/py.typed"
 	$(BIN)/python .ci/api_reference.py "$(REFERENCE)"
+	$(BIN)/python .ci/observability.py "$(OBSERVABILITY)"
 
-checkgenerate: $(DEV) ## Check that generated/ and docs/api.md are what protos/ say
+checkgenerate: $(DEV) ## Check that all that is generated is what protos/ and code say
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
 		$(MAKE) --silent --no-print-directory generate OUT="$$fresh/generated" \
-			REFERENCE="$$fresh/api.md" && \
+			REFERENCE="$$fresh/api.md" \
+			OBSERVABILITY="$$fresh/observability.md" && \
 		diff --recursive --brief --exclude=__pycache__ \
 			generated "$$fresh/generated" && \
-		diff --brief docs/api.md "$$fresh/api.md" || \
-		{ echo "generated/ or docs/api.md is out of date: run 'make generate'" >&2; \
-			exit 1; }
+		diff --brief docs/api.md "$$fresh/api.md" && \
+		diff --brief docs/observability.md "$$fresh/observability.md" || \
+		{ echo "what is generated is out of date: run 'make generate'" >&2; exit 1; }
 
 lock: ## Resolve pyproject.toml into the lock files (LOCK_FLAGS=--upgrade for newer ones)
 	printf '%s\n' hatchling editables | \

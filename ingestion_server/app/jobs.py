@@ -29,6 +29,7 @@ from ingestion_server.ingest.jobs.unit_work import UnitWork
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Ledger
+from ingestion_server.ports.tracing import Tracer
 from ingestion_server.registry.standing import Standings
 from ingestion_server.store.landing import ParquetLanding
 
@@ -50,6 +51,8 @@ class JobParts:
     standings: Standings
     calendars: Calendars
     clock: Clock
+    tracer: Tracer | None
+    """Records traces; None = nobody does."""
 
 
 @asynccontextmanager
@@ -92,7 +95,14 @@ async def working(parts: JobParts) -> AsyncIterator[JobDesk]:
         )
         repeating = Repeating(planner, store, parts.calendars, clock)
         draw = Random()  # noqa: S311 - no secret
-        work = UnitWork(parts.fetcher.fetch, landing, clock, limits, draw.random)
+        work = UnitWork(
+            parts.fetcher.fetch,
+            landing,
+            clock,
+            limits,
+            draw.random,
+            tracer=parts.tracer,
+        )
         runner = Runner(store, work, repeating, clock, limits)
         outlook = Outlook(planner, store, clock)
         desk = JobDesk(store, landing, runner, repeating, outlook, clock, limits)

@@ -16,27 +16,26 @@ from typing import Final
 import grpc
 import msgspec
 
+from ingestion_server.app.clock import SystemClock
+from ingestion_server.app.console import ConsoleDesk
+from ingestion_server.app.discovering import discovering
+from ingestion_server.app.keeping import keeps
+from ingestion_server.app.metering import Meters, metering
 from ingestion_server.app.mode import Mode
+from ingestion_server.app.readiness import Readiness
 from ingestion_server.app.services import services
 from ingestion_server.app.settings import Settings
+from ingestion_server.app.tracing import tracing
 from ingestion_server.app.wiring import Joined, joined
 from ingestion_server.app.words import host_and_port
 from ingestion_server.domain.venues import PRIMARY_VENUE
-from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ingest.reporting.tally import Tally
 from ingestion_server.service.admission import Door
 from ingestion_server.service.server import GrpcServer, bound_server
 from ingestion_server.telemetry.breaker_log import BreakerLog
-from ingestion_server.telemetry.breaker_metrics import MoveCounter, breaker_parts
-from ingestion_server.telemetry.cache_metrics import cache_parts
 from ingestion_server.telemetry.call_log import CallLog
-from ingestion_server.telemetry.loop_lag import LoopLag
-from ingestion_server.telemetry.loop_metrics import loop_parts
-from ingestion_server.telemetry.metrics_page import MetricsPage
-from ingestion_server.telemetry.probe_metrics import probe_parts
+from ingestion_server.telemetry.discovery_metrics import discovery_parts
 from ingestion_server.telemetry.quota_log import QuotaLog
-from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
-from ingestion_server.telemetry.stream_metrics import stream_parts
-from ingestion_server.telemetry.task_errors import TaskErrors
 from ingestion_server.web import Stage, serving
 
 _log: Final = logging.getLogger(__name__)
@@ -62,61 +61,89 @@ async def served(
 
     ``announce`` is told the addresses once calls are answered.
     """
-    stage = Stage.STARTING
+    stage, clock = Stage.STARTING, SystemClock()
+    desk, tally = ConsoleDesk(settings, clock.now_ns), Tally(clock)
+    meters = Meters()
     door = Door(
-        settings.grpc.max_concurrent_calls, most_streams=settings.grpc.max_streams
+        settings.grpc.max_concurrent_calls,
+        most_streams=settings.grpc.max_streams,
+        hooks=[desk.failures, tally.hear_rpc, meters.rpcs],
     )
-    hooks: list[OnCall] = [CallLog()]
-    alerts, moves = AlertCounter(), MoveCounter()
-    lag, errors = LoopLag(), TaskErrors()
+    readiness = Readiness(
+        lambda: house.roster.reports(),  # noqa: PLW0108 - it is not built yet
+        ledger_folder=settings.state.place() if keeps(settings, mode) else None,
+        lag_seconds=lambda: meters.loop_lag.total_seconds,
+        clock=clock,
+    )
+    process = desk.process()
     async with (
-        errors.caught(asyncio.get_running_loop()),
+        meters.task_errors.caught(asyncio.get_running_loop()),
+        desk,
+        # Before all that begins spans, and so closed after it.
+        tracing(settings) as traces,
         joined(
             settings,
             mode,
-            hooks=hooks,
-            on_alert=[QuotaLog(), alerts],
-            on_breaker=[BreakerLog(), moves],
+            hooks=[CallLog(), meters.vendors.ended],
+            leaving=[meters.vendors.left],
+            on_lag=[meters.stream_lag],
+            on_alert=[QuotaLog(), meters.alerts],
+            on_breaker=[BreakerLog(), meters.moves],
+            tracer=traces,
+            tally=tally,
         ) as house,
+        discovering(settings.discovery, house.clock) as discovery,
+        metering(
+            settings,
+            meters,
+            house,
+            door,
+            spans=traces.counts if traces else None,
+            others=discovery_parts(discovery.presences),
+        ) as page,
         serving(
             settings.http.address,
-            lambda: stage,
-            metrics=MetricsPage(
-                {
-                    **quota_parts(house.ledger, alerts, house.clock.now_ns),
-                    **breaker_parts(house.breakers.states, moves),
-                    **probe_parts(house.prober.counts),
-                    **loop_parts(lag, errors),
-                    **cache_parts(house.cache_use),
-                    **stream_parts(lambda: house.hub.counts, house.hub.sources.pumps),
-                }
-            ),
+            lambda: readiness.report(stage, process),
+            console=desk.console,
+            metrics=page,
         ) as http_port,
     ):
+        door.tracer = traces
         _refuse_taken(settings.grpc.address)
         server = bound_server(
             services(house, door, settings),
             settings.grpc.address,
             _credentials(settings),
         )
+        meters.expect(server.services)
+        await desk.bind(server)
         addresses = Addresses(
             _with_port(settings.grpc.address, server.port),
             _with_port(settings.http.address, http_port),
             house.sandbox_url,
         )
+        process |= {"grpc": addresses.grpc, "simulated": mode.simulated}
         await server.serving()
         stage = Stage.READY
         announce(addresses)
         async with asyncio.TaskGroup() as tasks:
             warming = tasks.create_task(_warm(house), name="calendar")
             probing = tasks.create_task(house.prober.run(), name="probes")
-            watching = tasks.create_task(lag.watch(), name="loop lag")
+            watching = tasks.create_task(meters.loop_lag.watch(), name="loop lag")
+            finding = tasks.create_task(
+                discovery.run(addresses.grpc, addresses.http), name="discovery"
+            )
+            looking = tasks.create_task(
+                readiness.run(lambda ready: server.tell(ready=ready)), name="readiness"
+            )
             try:
                 yield addresses
             finally:
                 stage = Stage.STOPPING
+                looking.cancel()
                 probing.cancel()
-                await _drain(server, door, settings.grpc.drain_seconds)
+                finding.cancel()
+                await _drain(server, door, settings.grpc.drain_seconds, discovery.leave)
                 for task in (warming, watching):
                     task.cancel()
 
@@ -182,10 +209,17 @@ async def _warm(house: Joined) -> None:
     await house.calendars.sessions(PRIMARY_VENUE)
 
 
-async def _drain(server: GrpcServer, door: Door, seconds: float) -> None:
-    """Say NOT_SERVING, let nobody in, and let those inside finish for a while."""
+async def _drain(
+    server: GrpcServer,
+    door: Door,
+    seconds: float,
+    leave: Callable[[], Awaitable[None]],
+) -> None:
+    """Be found no longer, say NOT_SERVING, and let those inside finish for a while."""
     grace = 0.0
     try:
+        # First of all, and here, so that a second signal does not wait for it.
+        await leave()
         await server.stopping()
         door.close()
         # Not stop(seconds): that also waits for streams that end only with us, such as

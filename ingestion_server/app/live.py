@@ -44,7 +44,7 @@ from ingestion_server.policies.pipeline import Step, pipeline
 from ingestion_server.policies.tell import Tell
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ports.hooks import OnCall, OnLag
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.live import Asked, QuotesQuery
 from ingestion_server.ports.policy import Call
@@ -81,6 +81,7 @@ class Parts:
     """None = there is no network."""
     breakers: Breakers
     hooks: Sequence[OnCall]
+    on_lag: Sequence[OnLag]
     uses: Callable[[], Sequence[AccountUse]]
     ranking: Ranking
     fetcher: Fetcher
@@ -110,6 +111,7 @@ async def living(
         partial(_unknown, parts.vendors, quoter),
         clock,
         limits,
+        parts.on_lag,
     )
     desk = LiveDesk(
         hub,

@@ -82,6 +82,12 @@ async def transport_of(  # noqa: PLR0913, PLR0917 - everything it is made from
             redactor=redactor,
         )
     )
+    if settings.telemetry.propagate_to_vendors:
+        from ingestion_server.transport.propagation import (  # noqa: PLC0415
+            PropagatingTransport,
+        )
+
+        transport = PropagatingTransport(transport)
     if mode.record is not None:
         from ingestion_server.transport.recording import (  # noqa: PLC0415
             RecordingTransport,

@@ -20,6 +20,7 @@ CUSTOMARY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "providers.finnhub.api_key": ("FINNHUB_API_KEY",),
         "providers.iex_cloud.api_key": ("IEX_TOKEN",),
+        "telemetry.otlp_headers": ("OTEL_EXPORTER_OTLP_HEADERS",),
     }
 )
 """What other programs call the variables; ours wins over them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from ingestion_server.app import folders
 from ingestion_server.app.words import (
@@ -14,6 +14,8 @@ from ingestion_server.app.words import (
     Count,
     DatabaseUrl,
     Expected,
+    HostNames,
+    OperatorToken,
     Place,
     Seconds,
     Unset,
@@ -77,10 +79,16 @@ class GrpcSettings(Section):
 
 
 class HttpSettings(Section):
-    """Set up the HTTP door: health, later pages for operators."""
+    """Set up the HTTP door: health, metrics and the console."""
 
     address: Address = "127.0.0.1:8080"
     """Where it listens; by default only this machine can reach it."""
+    console: bool = True
+    """Whether the console is served, with the calls behind it; the rest always is."""
+    names: HostNames = ()
+    """What browsers may call it, beside ``localhost`` and addresses."""
+    operator_token: OperatorToken = SecretStr("")
+    """With it the console may change something; by default it only reads."""
 
 
 class StateSettings(Section):

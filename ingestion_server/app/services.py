@@ -12,6 +12,7 @@ from ingestion_server.service.jobs import JobServicer
 from ingestion_server.service.providers import ProviderServicer
 from ingestion_server.service.quotas import QuotaServicer
 from ingestion_server.service.quoting import QuoteDesk
+from ingestion_server.service.reports import ReportServicer
 from ingestion_server.service.server import Servicer
 from ingestion_server.service.streaming import Streams
 
@@ -37,4 +38,5 @@ def services(house: Joined, door: Door, settings: Settings) -> Sequence[Servicer
             benchmarker=house.benchmarking,
         ),
         JobServicer(house.jobs, door),
+        ReportServicer(house.reports, house.roster, door, house.clock),
     )

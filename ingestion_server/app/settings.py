@@ -24,7 +24,9 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from ingestion_server.app import schema
+from ingestion_server.app.discovery_section import DiscoverySettings, unreachable
 from ingestion_server.app.job_section import JobSettings
+from ingestion_server.app.report_section import ReportSettings
 from ingestion_server.app.sections import (
     ActionsSettings,
     BreakerSettings,
@@ -44,6 +46,7 @@ from ingestion_server.app.sections import (
 )
 from ingestion_server.app.sources import CONFIG_VARIABLE, Found, Sources
 from ingestion_server.app.stream_section import StreamSettings
+from ingestion_server.app.telemetry_section import TelemetrySettings
 from ingestion_server.app.vendor_sections import ProvidersSettings
 from ingestion_server.app.words import is_loopback, quoted
 
@@ -103,6 +106,8 @@ class Settings(BaseSettings):
     """Histories that are downloaded."""
     store: StoreSettings = StoreSettings()
     """Where jobs are kept."""
+    report: ReportSettings = ReportSettings()
+    """How well callers and vendors were served."""
     quota: QuotaSettings = QuotaSettings()
     """Sharing what vendors allow."""
     registry: RegistrySettings = RegistrySettings()
@@ -111,6 +116,10 @@ class Settings(BaseSettings):
     """The vendors."""
     log: LogSettings = LogSettings()
     """Log lines."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Traces, and where they and metrics are sent."""
+    discovery: DiscoverySettings = DiscoverySettings()
+    """Being found."""
     sandbox: SandboxSettings = SandboxSettings()
     """Simulated vendors."""
 
@@ -205,6 +214,9 @@ def load_settings(
             f"{key} ({settings.origin(key)}): expected {_PROTECTED[key]}, "
             f"got '{found[key].value}'"
             for key in settings.exposed()
+        )
+        problems += unreachable(
+            settings.discovery, settings.grpc.address, settings.http.address
         )
         if settings.providers.budgeted():
             # The vendors' modules are heavy, and few change a budget.

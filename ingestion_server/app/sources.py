@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import SecretStr
@@ -19,6 +20,15 @@ CONFIG_VARIABLE: Final = "INGESTION_CONFIG"
 """Names the file if the command line does not."""
 COMMAND_LINE: Final = "command line"
 """The origin of what the caller hands in."""
+STANDARD: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "telemetry.otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "telemetry.otlp_protocol": "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "telemetry.service_name": "OTEL_SERVICE_NAME",
+        "telemetry.resource_attributes": "OTEL_RESOURCE_ATTRIBUTES",
+    }
+)
+"""What OpenTelemetry calls the variables of some settings; ours wins over them."""
 
 # What Kubernetes tells every pod about a service that is called ingestion-something.
 _IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
@@ -78,7 +88,11 @@ class Sources:
         hidden = [key for key, field in self._fields.items() if schema.is_secret(field)]
         mounted = {schema.variable(key) + secrets.FILE_SUFFIX for key in hidden}
         allowed = {CONFIG_VARIABLE, *known, *mounted}
-        found: dict[str, Found] = {}
+        found: dict[str, Found] = {
+            key: Found(environ[name], name)
+            for key, name in STANDARD.items()
+            if key in self._fields and environ.get(name)
+        }
         for name in sorted(environ):
             if not name.startswith(schema.PREFIX):
                 continue

@@ -34,6 +34,7 @@ from ingestion_server.app.live import Parts, living
 from ingestion_server.app.mode import Mode
 from ingestion_server.app.network import dialler_of, redactor_of, transport_of
 from ingestion_server.app.quoting import quoting
+from ingestion_server.app.reporting import reporting
 from ingestion_server.app.settings import Settings
 from ingestion_server.cache.bounded import BoundedCache
 from ingestion_server.cache.replies import EncodedReplies
@@ -54,6 +55,8 @@ from ingestion_server.ingest.live.joining import LiveDesk
 from ingestion_server.ingest.probing import Prober
 from ingestion_server.ingest.quoting import Quoter
 from ingestion_server.ingest.ranking import Ranking
+from ingestion_server.ingest.reporting.desk import ReportDesk
+from ingestion_server.ingest.reporting.tally import Tally
 from ingestion_server.ingest.roster import Roster
 from ingestion_server.ingest.shelf import ActionsCache
 from ingestion_server.ingest.suggesting import MOST_KEPT, SearchCache, Suggester
@@ -61,10 +64,11 @@ from ingestion_server.ingest.walk import Walker
 from ingestion_server.policies.breaker import Breakers
 from ingestion_server.ports.caching import CacheReport
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import OnCall
+from ingestion_server.ports.hooks import OnCall, OnLag, OnLeaving
 from ingestion_server.ports.provider import Provider
 from ingestion_server.ports.quota import OnAlert
 from ingestion_server.ports.routing import OnBreaker
+from ingestion_server.ports.tracing import Tracer
 from ingestion_server.providers.alpha_vantage import AlphaVantage
 from ingestion_server.providers.finnhub import Finnhub
 from ingestion_server.providers.iex_cloud import IexCloud
@@ -83,6 +87,8 @@ class Joined(msgspec.Struct, frozen=True):
     hub: Hub
     live: LiveDesk
     jobs: JobDesk
+    tally: Tally
+    reports: ReportDesk
     calendars: ComputedCalendars
     ledger: Ledger
     breakers: Breakers
@@ -98,14 +104,18 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def joined(
+async def joined(  # noqa: PLR0913 - those who listen
     settings: Settings,
     mode: Mode,
     *,
     clock: Clock | None = None,
     hooks: Sequence[OnCall] = (),
+    leaving: Sequence[OnLeaving] = (),
+    on_lag: Sequence[OnLag] = (),
     on_alert: Sequence[OnAlert] = (),
     on_breaker: Sequence[OnBreaker] = (),
+    tracer: Tracer | None = None,
+    tally: Tally | None = None,
 ) -> AsyncIterator[Joined]:
     """
     Build the rooms below the doors, and take them down again.
@@ -153,7 +163,8 @@ async def joined(
                 breakers.for_key(provider.name, kind)
         standings = Standings(clock)
         meter = CallMeter()
-        hooks = (standings, meter, *hooks)
+        tally = tally or Tally(clock)
+        hooks = (standings, meter, tally.hear_call, *hooks)
         workshop = Workshop(
             settings,
             mode,
@@ -162,7 +173,7 @@ async def joined(
             ledger,
             clock,
             hooks,
-            (standings.left,),
+            (standings.left, *leaving),
             limits,
             breakers,
         )
@@ -226,6 +237,7 @@ async def joined(
                     dialler_of(mode, url, providers, clock, redactor),
                     breakers,
                     hooks,
+                    on_lag,
                     ledger.uses,
                     ranking,
                     fetcher,
@@ -270,8 +282,12 @@ async def joined(
                     standings,
                     calendars,
                     clock,
+                    tracer,
                 )
             )
+        )
+        reports = await stack.enter_async_context(
+            reporting(settings, mode, tally, calendars, clock)
         )
         yield Joined(
             fetcher=fetcher,
@@ -279,6 +295,8 @@ async def joined(
             hub=hub,
             live=desk,
             jobs=jobs,
+            tally=tally,
+            reports=reports,
             calendars=calendars,
             ledger=ledger,
             breakers=breakers,

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict
 LARGEST_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
 
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})")
+_SHORTEST_TOKEN: Final = 16
 _LONGEST_SHOWN: Final = 60
 _USER_OR_QUERY: Final = re.compile(r"(?<=//)[^/\s]*@|\?[^'\s]*")
 
@@ -111,6 +113,21 @@ def _key(secret: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _token(secret: SecretStr) -> SecretStr:
+    """Take what a header can carry, and nobody guesses."""
+    token = _key(secret)
+    text = token.get_secret_value()
+    if text and (not text.isascii() or len(text) < _SHORTEST_TOKEN):
+        raise ValueError("too easily guessed, or nothing that a header can carry")
+    return token
+
+
+def _host_name(text: str) -> str:
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError("not the name of a host")
+    return text.lower()
+
+
 def _separated(value: object) -> object:
     """Take a text apart at its commas, as environment variables are written."""
     if isinstance(value, str):
@@ -142,12 +159,30 @@ Root = Annotated[
     Expected("a url without a query, such as https://iex.example/stable"),
 ]
 """Where a service's paths begin."""
+Collector = Annotated[
+    str,
+    AfterValidator(_root),
+    Expected("a url without a query, such as http://127.0.0.1:4317"),
+]
+"""Where telemetry is sent."""
 DatabaseUrl = Annotated[
     SecretStr,
     AfterValidator(_postgres),
     Expected("postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE"),
 ]
 """A PostgreSQL; never shown."""
+HostNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_host_name)], ...],
+    BeforeValidator(_separated),
+    Expected("names without ports, such as console.example"),
+]
+"""What this server is called on the network."""
+OperatorToken = Annotated[
+    SecretStr,
+    AfterValidator(_token),
+    Expected("at least 16 characters of ASCII, without blanks"),
+]
+"""What an operator shows; never shown by us."""
 Place = Annotated[Path, AfterValidator(_home)]
 """A path; ``~`` is the user's home, and it starts in the working folder."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

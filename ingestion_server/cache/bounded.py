@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, Self, TypeVar, final
 
 from ingestion_server.domain.errors import ServerStoppingError
 from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.tracing import Origin, follow, origin, span
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -48,6 +49,8 @@ class BoundedCache(Generic[K, V]):
         self._clock = clock
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._flights: dict[K, asyncio.Future[V]] = {}
+        # What each of them was begun for.
+        self._origins: dict[K, Origin | None] = {}
         self._tasks: set[asyncio.Task[V]] = set()
         self._entered = False
         self._closed = False
@@ -100,9 +103,16 @@ class BoundedCache(Generic[K, V]):
                 self._entries.move_to_end(key)
                 return entry.value
             del self._entries[key]
-        flight = self._flights.get(key) or self._start(key, load, ttl_seconds)
-        # Unlike awaiting it, this leaves it alone when the caller is cancelled.
-        await asyncio.wait((flight,))
+        flight = self._flights.get(key)
+        # Unlike awaiting it, waiting leaves it alone when the caller is cancelled.
+        if flight is None:
+            flight = self._start(key, load, ttl_seconds)
+            await asyncio.wait((flight,))
+        else:
+            leader = self._origins[key]
+            with span("shared call", link=leader) as part:
+                follow(part, leader)
+                await asyncio.wait((flight,))
         return flight.result()
 
     def _start(
@@ -114,6 +124,7 @@ class BoundedCache(Generic[K, V]):
             raise ServerStoppingError("the server has stopped loading")
         flight: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._flights[key] = flight
+        self._origins[key] = origin()
         task = asyncio.create_task(_awaited(load), name="cache:load")
         self._tasks.add(task)
         # A callback, because a task that is cancelled early runs no `finally`.
@@ -124,6 +135,7 @@ class BoundedCache(Generic[K, V]):
         """Give everyone the answer, whatever has become of the load."""
         self._tasks.discard(task)
         flight = self._flights.pop(key)
+        del self._origins[key]
         failure: BaseException | None
         if task.cancelled():
             # Not a cancellation, which those who wait would take for their own.

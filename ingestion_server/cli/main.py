@@ -20,6 +20,7 @@ from ingestion_server.cli import (
     providers,
     quota,
     quote,
+    report,
     sandbox,
     serve,
     stream,
@@ -46,6 +47,7 @@ app.add_typer(jobs.app, name="jobs")
 app.command("quota", epilog=exits.EPILOG)(quota.quota)
 app.command("providers", epilog=exits.EPILOG)(providers.providers)
 app.command("explain", epilog=exits.EPILOG)(explain.explain)
+app.command("report", epilog=exits.EPILOG)(report.report)
 app.command("benchmark", epilog=exits.EPILOG)(benchmark.benchmark)
 app.command("sandbox")(sandbox.sandbox)
 app.command("config")(config.config)

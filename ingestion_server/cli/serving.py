@@ -14,6 +14,7 @@ import typer
 
 from ingestion_server.app import lifecycle
 from ingestion_server.app.mode import Mode
+from ingestion_server.app.redaction import blank_of
 from ingestion_server.app.settings import Settings, SettingsError, load_settings
 from ingestion_server.cli.exits import Exit
 from ingestion_server.telemetry.logs import configure_logging
@@ -34,7 +35,11 @@ def serve(
     mode = msgspec.convert(ends, Mode)
     try:
         settings = load_settings(config_file=config, overrides=chosen)
-        configure_logging(settings.log.level, json=settings.log.format == "json")
+        configure_logging(
+            settings.log.level,
+            json=settings.log.format == "json",
+            blank=blank_of(settings),
+        )
         _run(settings, mode, first_fetch)
     except SettingsError as error:
         typer.echo(str(error), err=True)

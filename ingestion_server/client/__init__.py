@@ -99,6 +99,14 @@ from ingestion_server.client.quotas import (
 )
 from ingestion_server.client.quotes_request import QuotesOptions
 from ingestion_server.client.quotes_snapshot import QuoteSnapshot, QuoteSnapshots
+from ingestion_server.client.reports import (
+    Downtime,
+    Latency,
+    ServiceLevel,
+    SlaReport,
+)
+from ingestion_server.client.reports_aio import Reports
+from ingestion_server.client.reports_blocking import SyncReports
 from ingestion_server.client.request import Query
 from ingestion_server.client.stream_course import StreamMessage
 from ingestion_server.client.stream_items import (
@@ -132,6 +140,7 @@ __all__ = [
     "CreatedJob",
     "CredentialsRefusedError",
     "DeadlineExceededError",
+    "Downtime",
     "EntitlementMissingError",
     "FieldViolation",
     "IngestionClientError",
@@ -150,6 +159,7 @@ __all__ = [
     "JobUnit",
     "JobUnknownError",
     "Jobs",
+    "Latency",
     "LedgerUnavailableError",
     "LimitError",
     "LiveBar",
@@ -185,6 +195,7 @@ __all__ = [
     "QuoteSnapshot",
     "QuoteSnapshots",
     "QuotesOptions",
+    "Reports",
     "Results",
     "Route",
     "RouteCandidate",
@@ -192,6 +203,8 @@ __all__ = [
     "ServerError",
     "ServerStoppingError",
     "ServerUnreachableError",
+    "ServiceLevel",
+    "SlaReport",
     "Source",
     "StateUnavailableError",
     "Stream",
@@ -203,6 +216,7 @@ __all__ = [
     "SymbolUnknownError",
     "SyncClient",
     "SyncJobs",
+    "SyncReports",
     "SyncResults",
     "SyncStream",
     "Trade",

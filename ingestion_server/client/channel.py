@@ -7,6 +7,8 @@ from typing import Final
 
 import grpc
 
+from ingestion_server.client.tracing import TracedAioChannel, TracedChannel
+
 _MEGABYTE: Final = 1024 * 1024
 
 # gRPC itself retries, so the caller's deadline bounds all attempts together. A batch
@@ -33,6 +35,7 @@ _SERVICE_CONFIG: Final = {
                     ("JobService", "PauseJob"),
                     ("JobService", "ResumeJob"),
                     ("JobService", "CancelJob"),
+                    ("ReportService", "GetSlaReport"),
                     # Not CreateJob, which without a key would create another one,
                     # nor those that tell what they did: done again, it is nothing.
                     # Not BenchmarkProviders, which would spend its quota again.
@@ -69,8 +72,8 @@ def sync_channel(
 ) -> grpc.Channel:
     """Open a channel for threads."""
     if credentials is None:
-        return grpc.insecure_channel(target, options=OPTIONS)
-    return grpc.secure_channel(target, credentials, options=OPTIONS)
+        return TracedChannel(grpc.insecure_channel(target, options=OPTIONS))
+    return TracedChannel(grpc.secure_channel(target, credentials, options=OPTIONS))
 
 
 def async_channel(
@@ -78,8 +81,10 @@ def async_channel(
 ) -> grpc.aio.Channel:
     """Open a channel for the running event loop."""
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+        return TracedAioChannel(grpc.aio.insecure_channel(target, options=OPTIONS))
+    return TracedAioChannel(
+        grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+    )
 
 
 def usual_credentials(

@@ -23,6 +23,8 @@ from ingestion_server.client.channel import (
 )
 from ingestion_server.client.jobs_aio import Jobs
 from ingestion_server.client.jobs_blocking import SyncJobs
+from ingestion_server.client.reports_aio import Reports
+from ingestion_server.client.reports_blocking import SyncReports
 
 
 class AsyncConnection:
@@ -66,6 +68,11 @@ class AsyncConnection:
     def jobs(self) -> Jobs:
         """Histories that the server brings by itself, however long it takes."""
         return Jobs(self._connected, self.target, self._timeout)
+
+    @property
+    def reports(self) -> Reports:
+        """How well callers and vendors were served."""
+        return Reports(self._connected, self.target, self._timeout)
 
     async def close(self) -> None:
         """Close the connection and end its calls; another call opens a new one."""
@@ -152,6 +159,11 @@ class SyncConnection:
     def jobs(self) -> SyncJobs:
         """Histories that the server brings by itself, however long it takes."""
         return SyncJobs(self._channel, self.target, self._timeout)
+
+    @property
+    def reports(self) -> SyncReports:
+        """How well callers and vendors were served."""
+        return SyncReports(self._channel, self.target, self._timeout)
 
     def close(self) -> None:
         """Close the connection and end its calls, for good."""

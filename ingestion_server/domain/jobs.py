@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -158,6 +159,17 @@ class UnitCounts(msgspec.Struct, frozen=True, kw_only=True):
     def left(self) -> int:
         """Return how many have not ended."""
         return self.running + self.pending
+
+
+class JobTally(msgspec.Struct, frozen=True):
+    """Sum up all jobs."""
+
+    jobs: Mapping[JobState, int]
+    """How many there are; states in which none is may be left out."""
+    units: Mapping[UnitState, int]
+    """The same of the units of the latest run of each."""
+    bars_landed: int = 0
+    """By this process since its start; what had landed before does not count."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

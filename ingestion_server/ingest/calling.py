@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import count
 from math import inf
 from typing import Final, TypeVar, final
 
@@ -15,10 +16,12 @@ from ingestion_server.domain.errors import (
     ProviderUnavailableError,
     SessionExpiredError,
 )
+from ingestion_server.ingest.describing import describe_try
 from ingestion_server.ports.http import HttpRequest, HttpResponse, Transport
 from ingestion_server.ports.policy import Call, CallTally, Send
 from ingestion_server.ports.provider import Credentials, Provider
 from ingestion_server.ports.quota import Lane
+from ingestion_server.ports.tracing import Kind, Span, span
 
 T = TypeVar("T")
 _LARGE_BYTES: Final = 1_048_576
@@ -107,8 +110,14 @@ class Exchange:
         allowance: Allowance,
     ) -> T:
         found: list[T] = []
+        tries = count()
 
         async def wire(call: Call) -> HttpResponse:
+            with span(f"{request.method} {request.provider}", Kind.CLIENT) as part:
+                describe_try(part, call.request, next(tries))
+                return await exchanged(call, part)
+
+        async def exchanged(call: Call, part: Span) -> HttpResponse:
             signed = self._provider.sign(call.request, self._credentials)
             trip = call.heard.trip
             trip.left = None  # from here on, only the transport can tell
@@ -116,6 +125,7 @@ class Exchange:
                 signed, timeout_seconds=call.timeout_seconds, trip=trip
             )
             call.heard.headers = response.headers
+            part.set("http.response.status_code", response.status)
             self._provider.check(call.request, response)
             if len(response.body) < _LARGE_BYTES:
                 found.append(read(response))

@@ -23,6 +23,7 @@ from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.policy import CallTally
 from ingestion_server.ports.provider import BarAsk, Page
+from ingestion_server.ports.tracing import Origin, follow, origin, span
 
 QUIET_SECONDS: Final = 0.02
 """A coach leaves when nobody has boarded it for so long."""
@@ -85,6 +86,8 @@ class _Coach:
     aboard: list[Passenger] = field(default_factory=list)
     tally: CallTally = field(default_factory=CallTally)
     task: asyncio.Task[_Arrival | None] = field(init=False)
+    origin: Origin | None = field(default_factory=origin)
+    """What it waits for passengers for: the first one's question."""
 
     @property
     def full(self) -> bool:
@@ -137,7 +140,12 @@ class Coaches:
         many = seats(batching, passenger.ask, passenger.request.times)
         if many > 1:
             coach = self._boarded(exchange, batching, passenger, many)
-            arrival = await self._ridden(coach, passenger)
+            if coach.aboard[0] is passenger:
+                arrival = await self._ridden(coach, passenger)
+            else:
+                with span("shared call", link=coach.origin) as part:
+                    follow(part, coach.origin)
+                    arrival = await self._ridden(coach, passenger)
             if arrival is not None:
                 page = arrival.told[passenger.ask]
                 if isinstance(page, ProviderError):

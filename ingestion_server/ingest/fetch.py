@@ -36,9 +36,10 @@ from ingestion_server.ingest.consensus import agreed, pair
 from ingestion_server.ingest.explaining import explained
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.ingest.ranking import Ranked
-from ingestion_server.ingest.recalling import recall, recall_stale
+from ingestion_server.ingest.recalling import recall_stale
 from ingestion_server.ingest.scope import scope
 from ingestion_server.ingest.suggesting import Suggester
+from ingestion_server.ingest.telling import looked_up, routed
 from ingestion_server.ingest.walk import Walker
 from ingestion_server.ports.calendars import Calendars
 from ingestion_server.ports.clock import Clock
@@ -280,7 +281,7 @@ class Fetcher:
         question = Question(
             progress.query, progress.scope, progress.whole(), sessions, fresh
         )
-        await self._walker.gather(able, progress, question, deadline)
+        await routed(self._walker, able, progress, question, deadline)
 
     async def explain(
         self, query: BarQuery, *, most_bars: int = _MOST_EXPLAINED_BARS
@@ -366,14 +367,13 @@ class Fetcher:
             else:
                 able.append(found)
         if self._memory is not None and not fresh:
-            await self._memory.ready(able, progress.query)
             # Where somebody has chosen who comes first, the others' bars are not
             # taken before it was asked.
             free = progress.query.policy.mode is SourceMode.ANY and not any(
                 self._ranking.listing.hard(each.name) for each in able
             )
             first = able if free else able[:1]
-            recall(self._memory, (each.name for each in first), progress, now_ns)
+            await looked_up(self._memory, able, first, progress, now_ns)
         return able
 
     def _candidates(

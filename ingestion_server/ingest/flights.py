@@ -17,6 +17,7 @@ from ingestion_server.domain.errors import ServerStoppingError
 from ingestion_server.domain.query import Span
 from ingestion_server.domain.spans import subtracted
 from ingestion_server.ports.policy import CallTally
+from ingestion_server.ports.tracing import Origin, follow, origin, span
 
 _MOST_LINGERING: Final = 64
 """More calls than this, whose answers nobody needs any more, are not waited for."""
@@ -46,6 +47,8 @@ class _Flight(Generic[C]):
     tally: CallTally
     task: asyncio.Task[C]
     waiters: set[asyncio.Task[object] | None] = field(default_factory=set)
+    origin: Origin | None = field(default_factory=origin)
+    """What it was begun for."""
 
 
 class Arrival(NamedTuple, Generic[C]):
@@ -119,7 +122,12 @@ class Flights(Generic[C]):
             mine = flight is None
             if flight is None:
                 flight = self._begun(key, left, begin, tally)
-            cargo = await self._waited(flight)
+            if mine:
+                cargo = await self._waited(flight)
+            else:
+                with span("shared call", link=flight.origin) as part:
+                    follow(part, flight.origin)
+                    cargo = await self._waited(flight)
             if cargo.by_limit and not mine:
                 continue
             arrivals.append(Arrival(flight.spans, cargo, mine))

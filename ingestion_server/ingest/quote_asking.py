@@ -33,6 +33,7 @@ from ingestion_server.ingest.quote_turn import Heard, Turn
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpRequest, HttpResponse
 from ingestion_server.ports.policy import CallTally
+from ingestion_server.ports.tracing import follow, span
 
 _KEPT_FOR_OTHERS: Final = 0.5
 """With less quota than this left, one question about many takes no more of it."""
@@ -112,7 +113,9 @@ class QuoteAsker:
     ) -> None:
         """Wait for a call that another request began."""
         began = self._clock.monotonic()
-        told, limited = await self._landed(turn, flight, wanted)
+        with span("shared call", link=flight.origin) as part:
+            follow(part, flight.origin)
+            told, limited = await self._landed(turn, flight, wanted)
         if limited:
             return
         seconds = self._clock.monotonic() - began

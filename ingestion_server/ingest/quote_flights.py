@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self, final
 
@@ -24,6 +24,7 @@ from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.ticks import Snapshot
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Lane
+from ingestion_server.ports.tracing import Origin, origin
 
 _MOST_KEPT: Final = 10_000
 """Answers kept at most; some hundred bytes each."""
@@ -57,6 +58,8 @@ class Flight:
     instruments: Sequence[Instrument]
     task: asyncio.Task[Landing]
     waiters: int = 0
+    origin: Origin | None = field(default_factory=origin)
+    """What it was begun for."""
 
 
 @final

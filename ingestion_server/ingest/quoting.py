@@ -30,6 +30,7 @@ from ingestion_server.domain.query import Priority, SourceMode
 from ingestion_server.domain.ticks import Snapshot
 from ingestion_server.ingest.asking import HASTE_SECONDS
 from ingestion_server.ingest.candidates import quotes_kind_of
+from ingestion_server.ingest.describing import describe_route
 from ingestion_server.ingest.quote_asking import QuoteAsker
 from ingestion_server.ingest.quote_case import Case
 from ingestion_server.ingest.quote_route import Candidate, QuoteRoute
@@ -40,6 +41,7 @@ from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.live import Asked, QuoteAnswer, Quotes, QuotesQuery
 from ingestion_server.ports.policy import LONGEST_QUOTA_WAIT_SECONDS
 from ingestion_server.ports.quota import Lane
+from ingestion_server.ports.tracing import span
 from ingestion_server.registry.selection import order
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -126,7 +128,7 @@ class Quoter(Quotes):
         async with asyncio.TaskGroup() as group:
             for kind, same in groupby(open_, attrgetter("instrument.asset_class")):
                 walk = _Walk(query, kind, list(same), purse, hasty)
-                group.create_task(self._walked(walk, names))
+                group.create_task(self._routed(walk, names))
         pinned = query.policy.mode is SourceMode.PINNED
         answers = [_answer(asked, cases, pinned=pinned) for asked in query.asked]
         if self._suggester is None:
@@ -154,6 +156,18 @@ class Quoter(Quotes):
         if found is not None:
             case.word, case.provider, case.received_at_ns = found
             case.live = True
+
+    async def _routed(self, walk: _Walk, names: Sequence[str]) -> None:
+        """Have vendors asked, and the trace told of it."""
+        with span("route") as part:
+            await self._walked(walk, names)
+            if part.is_recorded:
+                describe_route(
+                    part,
+                    walk.query.policy.mode,
+                    (case.provider for case in walk.cases if case.provider),
+                    (attempt for case in walk.cases for attempt in case.attempts),
+                )
 
     async def _walked(self, walk: _Walk, names: Sequence[str]) -> None:
         """Ask vendors in order; who had no quota at once is asked again at the end."""

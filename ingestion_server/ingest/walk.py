@@ -289,7 +289,7 @@ class Walker:
         task = asyncio.create_task(attempt, name="attempt")
         now, tally = self._clock.monotonic(), allowance.tally
         due = now + min(candidate.vendor.quota.available_in(), _LONGEST_HELD_SECONDS)
-        way.under_way[task] = Begun(candidate, now, due, hedge, tally, boarded)
+        way.begins(task, Begun(candidate, now, due, hedge, tally, boarded))
         way.called.append(tally)
         return task
 
@@ -361,9 +361,9 @@ class Walker:
             recall(self.memory, names, progress, now_ns, again=True)
         if isinstance(error, QuotaExhaustedError):
             if way.several:
-                way.postponed.append(Postponed(candidate, error))
+                way.postpones(Postponed(candidate, error))
         elif isinstance(error, ProviderError):
-            way.failed.append((candidate, error))
+            way.fails(candidate, error)
         if not isinstance(error, ProviderError | None):
             raise error
 

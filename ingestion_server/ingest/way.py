@@ -20,6 +20,7 @@ from ingestion_server.ingest.asking import Question
 from ingestion_server.ingest.candidates import Candidate
 from ingestion_server.ingest.progress import Progress
 from ingestion_server.ports.policy import CallTally
+from ingestion_server.ports.tracing import event
 
 _MOST_RESUMED: Final = 6
 """How often one vendor is asked again that has no quota at once."""
@@ -102,6 +103,36 @@ class Way:
     def silent_since_seconds(self) -> Sequence[float]:
         """Return since when each of those under way has been silent."""
         return [begun.silent_since_seconds for begun in self.under_way.values()]
+
+    def begins(self, task: asyncio.Task[Asked], begun: Begun) -> None:
+        """Note that a vendor is being asked, perhaps beside others."""
+        if self.under_way:
+            event(
+                "hedge" if begun.hedge else "failover",
+                provider=begun.candidate.name,
+                previous=[each.candidate.name for each in self.under_way.values()],
+                reason="SILENT",
+            )
+        self.under_way[task] = begun
+
+    def fails(self, candidate: Candidate, error: ProviderError) -> None:
+        """Note that a vendor has failed."""
+        self.failed.append((candidate, error))
+        self._tell_failover(candidate, error)
+
+    def postpones(self, postponed: Postponed) -> None:
+        """Note that a vendor has no quota at once."""
+        self.postponed.append(postponed)
+        self._tell_failover(postponed.candidate, postponed.error)
+
+    def _tell_failover(self, candidate: Candidate, error: ProviderError) -> None:
+        if self.ahead:
+            event(
+                "failover",
+                provider=self.ahead[0].name,
+                previous=[candidate.name],
+                reason=error.reason,
+            )
 
     @property
     def held(self) -> bool:

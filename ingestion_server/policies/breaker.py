@@ -36,6 +36,7 @@ from ingestion_server.ports.policy import (
     Verdict,
 )
 from ingestion_server.ports.routing import BreakerChange, OnBreaker
+from ingestion_server.ports.tracing import event
 
 OnMove = Callable[[BreakerPosition, str, float], None]
 """Hear where a breaker stands now, why, and how long that lasts at least."""
@@ -191,6 +192,7 @@ class Breaker(Policy):
             return
         provider = call.request.provider
         seconds = state.retry_after_seconds or _PROBE_SECONDS
+        event("breaker", provider=provider, position="open", reason=state.reason)
         raise BreakerOpenError(
             f"{provider} rests for another {in_words(seconds)} after"
             f" {state.failures} failures in a row, the last: {state.reason}",
@@ -321,6 +323,7 @@ class Breakers:
         rest_seconds: float,
     ) -> None:
         change = BreakerChange(provider, kind, position, reason, rest_seconds)
+        event("breaker", provider=provider, position=position.value, reason=reason)
         for listener in self._listeners:
             try:
                 listener(change)

@@ -19,6 +19,7 @@ from ingestion_server.policies.limits import RetryLimits
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.http import HttpResponse
 from ingestion_server.ports.policy import Call, Policy, Send
+from ingestion_server.ports.tracing import event
 
 
 @final
@@ -72,6 +73,12 @@ class Retry(Policy):
                     raise
                 last = e
                 call = _again(call)
+                event(
+                    "retry",
+                    provider=call.request.provider,
+                    reason=e.reason,
+                    pause_seconds=pause,
+                )
             await self._clock.sleep(pause)
 
     def _pause(self, error: ProviderError, failures: int, call: Call) -> float | None:

@@ -41,7 +41,7 @@ class RpcDetails(msgspec.Struct, frozen=True):
     """The name of the gRPC status, for example ``UNAVAILABLE``."""
     request_id: str
     trace_id: str = ""
-    """32 hexadecimal digits; empty if nobody traces."""
+    """32 hexadecimal digits: the caller's trace, or one of its own."""
     is_sampled: bool = False
     """Whether its trace is recorded, and so can be found by its id."""
     reason: str = ""
@@ -63,6 +63,14 @@ class OnCall(Protocol):
 
     def __call__(self, details: CallDetails) -> None:
         """Hear of one call; must not fail and must not wait."""
+        ...
+
+
+class OnLag(Protocol):
+    """Listen to how late live data are when they are published."""
+
+    def __call__(self, provider: str, seconds: float) -> None:
+        """Hear of some of one vendor's; must not fail and must not wait."""
         ...
 
 

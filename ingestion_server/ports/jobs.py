@@ -15,6 +15,7 @@ from ingestion_server.domain.jobs import (
     Job,
     JobSpec,
     JobState,
+    JobTally,
     Plan,
     Progress,
     Unit,
@@ -183,6 +184,10 @@ class JobStore(Protocol):
 
     async def counts_of(self, jobs: Sequence[Job]) -> Sequence[UnitCounts]:
         """Sum up the units of the latest run of each, in one go."""
+        ...
+
+    async def tally(self) -> JobTally:
+        """Count all jobs, and sum up the units of their latest runs."""
         ...
 
     async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:

@@ -106,6 +106,7 @@ class Account(Quota):
         self._queue = Queue(
             self._slots,
             self.closure,
+            provider=provider,
             clock=clock,
             time=time,
             is_free=lambda: len(self._open) < most_under_way,

@@ -12,6 +12,7 @@ from typing import Final, final
 from ingestion_server.domain.errors import QuotaExhaustedError
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.quota import Debit, Lane
+from ingestion_server.ports.tracing import span
 from ingestion_server.quota.admission import (
     Outlook,
     RefusedUntil,
@@ -73,11 +74,12 @@ class Queue:
     others sleep until they are poked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self,
         slots: Mapping[Lane, Sequence[Slot]],
         closure: Closure,
         *,
+        provider: str,
         clock: Clock,
         time: Timekeeper,
         is_free: Callable[[], bool],
@@ -89,6 +91,7 @@ class Queue:
         Args:
             slots: what a call of each lane must fit.
             closure: until when nothing may leave.
+            provider: whose calls they are.
             clock: lets them sleep.
             time: tells the moment.
             is_free: tells whether one more call may be under way now.
@@ -97,6 +100,7 @@ class Queue:
         """
         self._slots = slots
         self._closure = closure
+        self._provider = provider
         self._clock = clock
         self._time = time
         self._is_free = is_free
@@ -137,7 +141,12 @@ class Queue:
         waiter = Waiter(latest_seconds, lane=lane, units=units)
         self._enqueue(waiter, now)
         try:
-            debit = await self._wait(waiter, grant)
+            with span("quota wait") as part:
+                if part.is_recorded:
+                    part.set("ingestion.provider", self._provider)
+                    part.set("ingestion.window", turn.window or CONNECTIONS)
+                    part.set("ingestion.lane", lane.value)
+                debit = await self._wait(waiter, grant)
         except BaseException:
             self._leave(waiter)
             self.gone()

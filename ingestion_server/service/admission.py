@@ -8,6 +8,7 @@ import logging
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
@@ -22,7 +23,17 @@ from ingestion_server.domain.errors import (
     ServerStoppingError,
 )
 from ingestion_server.ports.hooks import OnRpc, RpcDetails
+from ingestion_server.ports.tracing import (
+    NO_SPAN,
+    Here,
+    Kind,
+    Span,
+    Tracer,
+    enter,
+    new_trace_id,
+)
 from ingestion_server.service.statuses import INTERNAL, internal, status_of
+from ingestion_server.service.trace_context import TRACEPARENT, TRACESTATE, caller_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -34,6 +45,18 @@ _PROCESS: Final = uuid.uuid4().hex[:16]
 """Half of each request's id; the other half is its number."""
 _numbers: Final = itertools.count(1)
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_PACKAGE: Final = "marketdata.ingestion.v1"
+_OURS: Final = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+"""What OpenTelemetry takes for a failure of the server, rather than of its caller."""
 
 
 class _Places:
@@ -57,6 +80,7 @@ class Door:
         most_watchers: int = 64,
         most_streams: int = 2_048,
         hooks: Sequence[OnRpc] = (),
+        tracer: Tracer | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -67,6 +91,7 @@ class Door:
             most_watchers: the same of calls that last until their caller leaves.
             most_streams: the same of streams of live data.
             hooks: hear of each call when it is over.
+            tracer: records traces; None = nobody does.
             monotonic: tells how long it took, in seconds.
 
         """
@@ -76,6 +101,10 @@ class Door:
         self._closed = asyncio.Event()
         self._left = asyncio.Event()
         self._hooks = hooks
+        self.tracer = tracer
+        """Records the traces of calls that come from now on."""
+        self.started: Counter[str] = Counter()
+        """How many came since the start, by service and method."""
         self.monotonic = monotonic
 
     @property
@@ -85,6 +114,15 @@ class Door:
             "calls": self._calls.taken,
             "watchers": self._watchers.taken,
             "streams": self._streams.taken,
+        }
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Return how many calls, watchers and streams may be inside."""
+        return {
+            "calls": self._calls.most,
+            "watchers": self._watchers.most,
+            "streams": self._streams.most,
         }
 
     @property
@@ -192,6 +230,8 @@ class Visit:
         "_places",
         "_request_id",
         "_rpc",
+        "_span",
+        "_trace_id",
     )
 
     def __init__(
@@ -208,10 +248,11 @@ class Visit:
         self._context = context
         self._rpc = rpc
         self._is_lasting = is_lasting
-        self._request_id = _request_id(context)
         self._came_seconds = door.monotonic()
+        self._begin(context)
 
     async def __aenter__(self) -> str:
+        self._door.started[self._rpc] += 1
         try:
             self._door.enter(self._places)
         except IngestionError as error:
@@ -242,8 +283,46 @@ class Visit:
             # The caller left, or the process does.
             self._over(grpc.StatusCode.CANCELLED)
 
+    def _begin(self, context: Context) -> None:
+        """Find out which request it is, and of which trace; record it if that is."""
+        request_id = parent = state = ""
+        for name, value in context.invocation_metadata() or ():
+            if not isinstance(value, str):
+                continue
+            if name == TRACEPARENT:
+                parent = value
+            elif name == TRACESTATE:
+                state = value
+            elif name == "x-request-id" and _REQUEST_ID.fullmatch(value):
+                request_id = request_id or value
+        self._request_id = request_id or f"{_PROCESS}{next(_numbers):016x}"
+        caller = caller_of(parent, state) if parent else None
+        self._trace_id = new_trace_id() if caller is None else caller.trace_id
+        self._span: Span = NO_SPAN
+        tracer = self._door.tracer
+        if tracer is not None and (
+            tracer.takes(self._trace_id) if caller is None else caller.is_recorded
+        ):
+            method = f"{_PACKAGE}.{self._rpc}"
+            self._span = tracer.begin(
+                method, Kind.SERVER, trace_id=self._trace_id, parent=caller
+            )
+            self._span.set("rpc.system.name", "grpc")
+            self._span.set("rpc.method", method)
+            self._span.set("ingestion.request_id", self._request_id)
+        # The task is gRPC's, and of this call alone.
+        enter(Here(self._request_id, self._trace_id, self._span))
+
     def _over(self, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
         """Let those hear who listen that it is over."""
+        span = self._span
+        if span.is_recorded:
+            span.set("rpc.response.status_code", code.name)
+            if code in _OURS:
+                span.fail(reason, message)
+            elif reason:
+                span.set("error.type", reason)
+            span.end()
         self._door.tell(
             RpcDetails(
                 rpc=self._rpc,
@@ -251,15 +330,19 @@ class Visit:
                 seconds=self._door.monotonic() - self._came_seconds,
                 code=code.name,
                 request_id=self._request_id,
+                trace_id=self._trace_id,
+                is_sampled=span.is_recorded,
                 reason=reason,
                 message=message,
             )
         )
+        enter(None)
 
     async def _abort(self, status: status_pb2.Status) -> None:
         trailers = [
             ("grpc-status-details-bin", status.SerializeToString()),
             ("x-request-id", self._request_id),
+            ("x-trace-id", self._trace_id),
         ]
         if not self._door.closed:
             # The vendors were asked as often as is good for them; a client that
@@ -271,14 +354,3 @@ class Visit:
             status.message,
             trailing_metadata=tuple(trailers),
         )
-
-
-def _request_id(context: Context) -> str:
-    for name, value in context.invocation_metadata() or ():
-        if (
-            name == "x-request-id"
-            and isinstance(value, str)
-            and _REQUEST_ID.fullmatch(value)
-        ):
-            return value
-    return f"{_PROCESS}{next(_numbers):016x}"

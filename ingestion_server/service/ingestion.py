@@ -16,6 +16,7 @@ from ingestion_server.cache.replies import EncodedReplies
 from ingestion_server.domain.errors import IngestionError
 from ingestion_server.ingest.batch import fetch_all
 from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ports.tracing import span
 from ingestion_server.service.admission import Context, Door
 from ingestion_server.service.deadlines import seconds_to_answer
 from ingestion_server.service.decoding import batch_of, query_of, request_of
@@ -70,7 +71,10 @@ class IngestionServicer:
         """Answer ``Fetch`` with the bars of one instrument."""
         async with self._door.call(context, "IngestionService/Fetch") as request_id:
             replies = self._replies
-            known = None if replies is None else replies.find(question)
+            with span("cache look-up") as part:
+                known = None if replies is None else replies.find(question)
+                part.set("ingestion.layer", "answers")
+                part.set("ingestion.outcome", "miss" if known is None else "hit")
             if known is not None:
                 return response_of(known[0], request_id, known[1])
             generation = 0 if replies is None else replies.generation

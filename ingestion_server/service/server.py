@@ -20,6 +20,8 @@ from marketdata.ingestion.v1 import (
     provider_service_pb2_grpc,
     quota_service_pb2,
     quota_service_pb2_grpc,
+    report_service_pb2,
+    report_service_pb2_grpc,
 )
 
 from ingestion_server.service.ingestion import IngestionServicer
@@ -31,6 +33,7 @@ Servicer = (
     | quota_service_pb2_grpc.QuotaServiceServicer
     | provider_service_pb2_grpc.ProviderServiceServicer
     | job_service_pb2_grpc.JobServiceServicer
+    | report_service_pb2_grpc.ReportServiceServicer
 )
 """What answers the RPCs of one service."""
 
@@ -64,8 +67,17 @@ class GrpcServer:
     async def serving(self) -> None:
         """Start, and say so."""
         await self.server.start()
+        await self.tell(ready=True)
+
+    async def tell(self, *, ready: bool) -> None:
+        """Say whether calls should come; once the server stops, that stays as it is."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if ready
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
         for service in ("", *self.services):
-            await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            await self.health.set(service, status)
 
     async def stopping(self) -> None:
         """Say that no new call should come, while those inside finish."""
@@ -145,6 +157,11 @@ def _added(servicer: Servicer, server: grpc.aio.Server) -> str:
         case job_service_pb2_grpc.JobServiceServicer():
             job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
             file, name = job_service_pb2.DESCRIPTOR, "JobService"
+        case report_service_pb2_grpc.ReportServiceServicer():
+            report_service_pb2_grpc.add_ReportServiceServicer_to_server(
+                servicer, server
+            )
+            file, name = report_service_pb2.DESCRIPTOR, "ReportService"
         case _:
             assert_never(servicer)
     return file.services_by_name[name].full_name

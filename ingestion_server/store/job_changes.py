@@ -9,7 +9,14 @@ import msgspec
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
+from ingestion_server.domain.jobs import (
+    Job,
+    JobState,
+    JobTally,
+    Unit,
+    UnitCounts,
+    UnitState,
+)
 from ingestion_server.ports.jobs import Cursor
 from ingestion_server.store.job_tables import (
     CONSUMER,
@@ -128,6 +135,16 @@ async def latest_sums(
             # Another run has begun meanwhile.
             found[place] = await run_sums(connection, *place)
     return [found[job.job_id, job.run] for job in jobs]
+
+
+async def tallied(connection: AsyncConnection) -> JobTally:
+    """Count all jobs, and sum up the units of their latest runs."""
+    latest = (JOB.c.job_id == RUN.c.job_id) & (JOB.c.run == RUN.c.run)
+    counting = select(JOB.c.state, func.count()).group_by(JOB.c.state)
+    jobs = {JobState(state): n for state, n in await connection.execute(counting)}
+    sums = [func.coalesce(func.sum(RUN.c[each.value]), 0) for each in UnitState]
+    units = (await connection.execute(select(*sums).join_from(JOB, RUN, latest))).one()
+    return JobTally(jobs, dict(zip(UnitState, map(int, units), strict=True)))
 
 
 async def sum_up(

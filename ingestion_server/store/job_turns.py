@@ -1,11 +1,54 @@
-"""Which unit of a job is tried next."""
+"""In which order jobs and their units are told, and which unit is tried next."""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, Update, select, update
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
 from ingestion_server.domain.jobs import UnitState
-from ingestion_server.store.job_tables import UNIT
+from ingestion_server.store.job_tables import JOB, UNIT, words
+
+_BRIEF: Final = [column for column in JOB.c if column is not JOB.c.symbols]
+
+
+def latest(
+    before: tuple[int, str] | None, *, limit: int, with_symbols: bool
+) -> Select[Any]:
+    """Select so many jobs, the latest first, from before a creation time and id."""
+    query = (
+        select(*(JOB.c if with_symbols else _BRIEF))
+        .order_by(JOB.c.created_ns.desc(), JOB.c.job_id.desc())
+        .limit(limit)
+    )
+    if before is None:
+        return query
+    created_ns, job_id = before
+    place = tuple_(JOB.c.created_ns, JOB.c.job_id)
+    return query.where(place < (created_ns, words(job_id)))
+
+
+def landed(job_id: str, *, after: int, limit: int) -> Select[Any]:
+    """Select so many units of a job that have landed, by their landing."""
+    return (
+        select(UNIT)
+        .where(
+            UNIT.c.job_id == words(job_id),
+            # The index holds only these, and is used only if that is said.
+            UNIT.c.landing > literal_column("0"),
+            UNIT.c.landing > after,
+        )
+        .order_by(UNIT.c.landing)
+        .limit(limit)
+    )
 
 
 def due(job_id: str, run: int, *, limit: int) -> Select[tuple[int]]:

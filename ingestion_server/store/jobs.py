@@ -14,16 +14,21 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal_column,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 from typing_extensions import override
 
-from ingestion_server.domain.jobs import Job, JobState, Unit, UnitCounts, UnitState
+from ingestion_server.domain.jobs import (
+    Job,
+    JobState,
+    JobTally,
+    Unit,
+    UnitCounts,
+    UnitState,
+)
 from ingestion_server.ports.jobs import Cursor, JobStore
 from ingestion_server.store.database import Database, opened_database
 from ingestion_server.store.job_changes import (
@@ -38,6 +43,7 @@ from ingestion_server.store.job_changes import (
     run_sums,
     save_job,
     sum_up,
+    tallied,
 )
 from ingestion_server.store.job_tables import (
     CONSUMER,
@@ -52,14 +58,13 @@ from ingestion_server.store.job_tables import (
     unit_of,
     words,
 )
-from ingestion_server.store.job_turns import due, hastening, taking
+from ingestion_server.store.job_turns import due, hastening, landed, latest, taking
 from ingestion_server.store.postgres_place import PostgresPlace
 from ingestion_server.store.sqlite_place import SqlitePlace
 
 P = ParamSpec("P")
 T = TypeVar("T")
 FILE_NAME: Final = "jobs.sqlite"
-_BRIEF: Final = [column for column in JOB.c if column is not JOB.c.symbols]
 _UNIT_AND_RUN: Final = select(UNIT, RUN).join_from(
     UNIT, RUN, (RUN.c.job_id == UNIT.c.job_id) & (RUN.c.run == UNIT.c.run)
 )
@@ -151,21 +156,13 @@ class SqlJobStore(JobStore):
         with_symbols: bool = True,
     ) -> Sequence[Job]:
         """Return jobs, the latest first; no states = all."""
-        query = (
-            select(*(JOB.c if with_symbols else _BRIEF))
-            .order_by(JOB.c.created_ns.desc(), JOB.c.job_id.desc())
-            .limit(limit)
-        )
+        query = latest(before, limit=limit, with_symbols=with_symbols)
         if states:
             query = query.where(JOB.c.state.in_(named(states)))
         if name_prefix:
             prefix = words(name_prefix)
             # Unlike LIKE, this tells capitals from others in both databases.
             query = query.where(func.substr(JOB.c.name, 1, len(prefix)) == prefix)
-        if before is not None:
-            created_ns, job_id = before
-            place = tuple_(JOB.c.created_ns, JOB.c.job_id)
-            query = query.where(place < (created_ns, words(job_id)))
         async with self.database.transaction() as connection:
             rows = await connection.execute(query)
         return [job_of(row) for row in rows]
@@ -340,19 +337,16 @@ class SqlJobStore(JobStore):
 
     @override
     @_whole
+    async def tally(self) -> JobTally:
+        """Count all jobs, and sum up the units of their latest runs."""
+        async with self.database.transaction() as connection:
+            return await tallied(connection)
+
+    @override
+    @_whole
     async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:
         """Return units that have landed, of all runs, by their landing."""
-        query = (
-            select(UNIT)
-            .where(
-                UNIT.c.job_id == words(job_id),
-                # The index holds only these, and is used only if that is said.
-                UNIT.c.landing > literal_column("0"),
-                UNIT.c.landing > after,
-            )
-            .order_by(UNIT.c.landing)
-            .limit(limit)
-        )
+        query = landed(job_id, after=after, limit=limit)
         async with self.database.transaction() as connection:
             rows = await connection.execute(query)
         return [unit_of(row) for row in rows]

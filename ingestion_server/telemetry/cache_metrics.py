@@ -154,8 +154,10 @@ class CacheCollector(Collector):
             )
         for gauge in _GAUGES:
             value = gauge.value(use)
+            family = GaugeMetricFamily(gauge.name, gauge.meaning)
             if value is not None:
-                yield GaugeMetricFamily(gauge.name, gauge.meaning, value=value)
+                family.add_metric((), value)
+            yield family
 
 
 def cache_parts(report: CacheReport) -> Mapping[str, Collector]:

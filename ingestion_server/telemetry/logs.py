@@ -1,30 +1,43 @@
-"""What a line of log looks like."""
+"""What a line of log looks like: of which request it is, and without any secret."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from json import dumps
-from typing import Final, final
+from typing import Final, TextIO, final
 
 from typing_extensions import override
 
+from ingestion_server.ports.tracing import here
+from ingestion_server.telemetry.log_limits import LeftOut, LogLimits
+
 _HANDLER_NAME: Final = "ingestion_server"
 _LONGEST_DETAIL: Final = 300
+_OF_NO_REQUEST: Final = "of_no_request"
 
 
-def configure_logging(level: str = "INFO", *, json: bool = False) -> None:
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def configure_logging(
+    level: str = "INFO", *, json: bool = False, blank: Callable[[str], str] = _as_it_is
+) -> None:
     """
     Write everything of a level and above to stderr, a line each, in UTC.
 
-    Calling it again changes the level and the format; handlers of others stay.
+    ``blank`` takes the secrets out of each line. Of one event there are only so many
+    lines a minute, see ``LogLimits``. Calling it again changes all of that; handlers
+    of others stay.
 
     Raises:
         ValueError: there is no such level.
 
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr, blank)
     handler.name = _HANDLER_NAME
     handler.setFormatter(JsonLine() if json else PlainLine())
     root = logging.getLogger()
@@ -37,8 +50,46 @@ def configure_logging(level: str = "INFO", *, json: bool = False) -> None:
 
 
 @final
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Write lines that are not too many, and hold no secret."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        blank: Callable[[str], str] = _as_it_is,
+        limits: LogLimits | None = None,
+    ) -> None:
+        """Write to a stream what ``blank`` leaves of each line."""
+        super().__init__(stream)
+        self._blank = blank
+        self._limits = limits or LogLimits()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or count that it was left out."""
+        try:
+            for each in self._limits.left_out():
+                super().emit(_summary(each))
+            is_written = self._limits.admits(record)
+        except Exception:  # noqa: BLE001 - a log is no reason to lose an answer
+            self.handleError(record)
+            return
+        if is_written:
+            super().emit(record)
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, without secrets, whoever wrote them and wherever."""
+        return self._blank(super().format(record))
+
+
+@final
 class PlainLine(logging.Formatter):
-    """Write ``time level logger: message``; line ends within are shown as ``\\n``."""
+    """
+    Write ``time level logger: message``; line ends within are shown as ``\\n``.
+
+    The request that it is about, and its trace, stand at the end.
+    """
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -47,6 +98,7 @@ class PlainLine(logging.Formatter):
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
         text = text.replace("\r", "\\r").replace("\n", "\\n")
+        text += "".join(f" {name}={value}" for name, value in _request(record).items())
         return f"{_utc(record)} {record.levelname:<7} {record.name}: {text}"
 
 
@@ -56,7 +108,8 @@ class JsonLine(logging.Formatter):
     Write an object with ``time``, ``level``, ``logger`` and ``message``.
 
     What was logged with ``extra={"facts": …}`` is there as ``facts``, so that nobody
-    needs to take the message apart.
+    needs to take the message apart; ``request_id`` and ``trace_id`` say of which
+    request it is, if it is of one.
     """
 
     @override
@@ -67,6 +120,7 @@ class JsonLine(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **_request(record),
         }
         facts = getattr(record, "facts", None)
         if facts is not None:
@@ -81,6 +135,28 @@ def suffix(detail: str) -> str:
     # Cut twice, so that a long text is not split up for nothing.
     text = " ".join(detail[: 2 * _LONGEST_DETAIL].split())[:_LONGEST_DETAIL]
     return f": {text}" if text else ""
+
+
+def _summary(left_out: LeftOut) -> logging.LogRecord:
+    told = "… %d more of these were left out: %s"
+    record = logging.LogRecord(
+        *(left_out.logger, left_out.level, "", 0),
+        told,
+        (left_out.lines, left_out.template),
+        None,
+    )
+    # Not of the request that happens to write the next line.
+    setattr(record, _OF_NO_REQUEST, True)
+    return record
+
+
+def _request(record: logging.LogRecord) -> Mapping[str, str]:
+    """Return of which request a line is; lines are written where they are told."""
+    now = here()
+    if now is None or hasattr(record, _OF_NO_REQUEST):
+        return {}
+    found = {"request_id": now.request_id, "trace_id": now.trace_id}
+    return {name: value for name, value in found.items() if value}
 
 
 def _utc(record: logging.LogRecord) -> str:

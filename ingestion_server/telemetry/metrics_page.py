@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +19,8 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 _log: Final = logging.getLogger(__name__)
+Parts: TypeAlias = Mapping[str, Collector]
+"""What a page is made of, each part under a name for when it fails."""
 
 
 @final
@@ -31,8 +33,8 @@ class MetricsPage:
     is read from the kernel's memory in 50 microseconds.
     """
 
-    def __init__(self, parts: Mapping[str, Collector]) -> None:
-        """Write these parts, each under a name for when it fails."""
+    def __init__(self, parts: Parts) -> None:
+        """Write these parts."""
         # Of our own: the library's default registry is one for the whole process.
         self._registry = CollectorRegistry()
         failures = _Failures()
@@ -44,6 +46,10 @@ class MetricsPage:
             self._registry.register(_Shielded(name, part, failures))
         # Last, so that it tells of the scrape that it is part of.
         self._registry.register(failures)
+
+    def families(self) -> Iterable[Metric]:
+        """Return what all parts tell, for who writes it in another way."""
+        return self._registry.collect()
 
     def __call__(self, accept: str) -> tuple[bytes, str]:
         """Return the page for an Accept header, and its content type."""

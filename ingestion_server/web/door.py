@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ingestion_server.web import health
-from ingestion_server.web import metrics as pages
-from ingestion_server.web.health import Stage
+from ingestion_server.web import connect, failures, health, pages
+from ingestion_server.web import metrics as metrics_page
+from ingestion_server.web.failures import RecentFailures
+from ingestion_server.web.guard import Guard
+from ingestion_server.web.health import ReportNow
 from ingestion_server.web.metrics import Metrics
 
-_LARGEST_BODY: Final = 64 * 1024
 _LONGEST_LINE: Final = 4096
 _KEEPALIVE_SECONDS: Final = 15.0
 _SHUTDOWN_SECONDS: Final = 0.5
@@ -24,34 +27,71 @@ _SHUTDOWN_SECONDS: Final = 0.5
 
 _HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "Referrer-Policy": "no-referrer",
         "Server": "ingestion-server",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
     }
 )
+_UNLESS_SAID: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    }
+)
+
+
+class Console(msgspec.Struct, frozen=True):
+    """Hold what the page for people is made of."""
+
+    rpcs: connect.RpcsNow
+    """What it calls."""
+    failures: RecentFailures
+    guard: Guard
 
 
 @asynccontextmanager
 async def serving(
-    address: str, stage: Callable[[], Stage], *, metrics: Metrics
+    address: str,
+    report: ReportNow,
+    *,
+    metrics: Metrics,
+    console: Console | None = None,
 ) -> AsyncIterator[int]:
     """
     Serve until the block ends, and tell the port; port 0 takes a free one.
+
+    Args:
+        address: where to listen.
+        report: tells how the server does.
+        metrics: writes the page of metrics.
+        console: the page for people, and its calls; None = neither is served.
 
     Raises:
         OSError: The port cannot be had.
 
     """
-    app = web.Application(middlewares=[_told_in_json], client_max_size=_LARGEST_BODY)
+    app = web.Application(
+        middlewares=[_told_in_json], client_max_size=connect.LARGEST_REQUEST
+    )
     app.on_response_prepare.append(_with_manners)
-    app.add_routes([*health.routes(stage), *pages.routes(metrics)])
+    app.add_routes([*health.routes(report), *metrics_page.routes(metrics)])
+    if console is not None:
+        guard = console.guard
+        files = await asyncio.to_thread(pages.read_pages)
+        app.add_routes(
+            [
+                *pages.routes(files, guard),
+                *failures.routes(console.failures, guard),
+                *connect.routes(console.rpcs, guard),
+            ]
+        )
     runner = web.AppRunner(
         app,
         access_log=None,
         handle_signals=False,
+        # Who leaves takes what he has asked for with him.
+        handler_cancellation=True,
         keepalive_timeout=_KEEPALIVE_SECONDS,
         max_line_size=_LONGEST_LINE,
         max_field_size=_LONGEST_LINE,
@@ -91,3 +131,5 @@ async def _with_manners(request: web.Request, response: web.StreamResponse) -> N
     """Tell browsers to do as little as possible with an answer."""
     del request
     response.headers.update(_HEADERS)
+    for name, value in _UNLESS_SAID.items():
+        response.headers.setdefault(name, value)

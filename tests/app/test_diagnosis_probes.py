@@ -16,7 +16,7 @@ from ingestion_server.app import probes
 from ingestion_server.app.diagnosis import OUR_NAME
 from ingestion_server.app.findings import LedgerFile, Target
 from ingestion_server.quota.journal_file import APPLICATION
-from ingestion_server.web import Stage, serving
+from ingestion_server.web import Report, Stage, serving
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +43,9 @@ def direct(port: int, path: str = "/") -> Target:
 
 async def test_our_own_door_says_who_and_when_it_is() -> None:
     async with serving(
-        "127.0.0.1:0", lambda: Stage.STARTING, metrics=lambda _: (b"", "text/plain")
+        "127.0.0.1:0",
+        lambda: Report(Stage.STARTING),
+        metrics=lambda _: (b"", "text/plain"),
     ) as port:
         answer = await probes.ask(direct(port, "/readyz"))
 

@@ -22,10 +22,12 @@ from marketdata.ingestion.v1 import (
     quota_pb2,
     quota_service_pb2,
     quota_service_pb2_grpc,
+    report_service_pb2_grpc,
     stream_pb2,
 )
 
 from tests.client.jobs import FakeJobs
+from tests.client.reports import FakeReports
 from tests.client.streams import FakeStreams
 from tests.client.telling import DAY, FIRST, Refusal, stamp
 from tests.client.vendors import FakeProviders
@@ -40,6 +42,7 @@ class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
         self.answers: list[Answer] = [answer()]
         self.stream: Iterator[ingestion_service_pb2.FetchBatchResponse] = iter(())
         self.requests: list[Message] = []
+        self.metadata: dict[str, str | bytes] = {}
         self.asked = threading.Event()
         self.ended = threading.Event()
         self.live = FakeStreams()
@@ -52,6 +55,7 @@ class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
     ) -> ingestion_service_pb2.FetchResponse:
         """Answer as told."""
         self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
         told = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(told, Refusal):
             told.raise_in(context)
@@ -67,6 +71,7 @@ class FakeIngestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
     ) -> Iterator[ingestion_service_pb2.FetchBatchResponse]:
         """Stream as told."""
         self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
         context.add_callback(self.ended.set)
         self.asked.set()
         for told in self.stream:
@@ -169,6 +174,7 @@ class FakeServer:
         self.quotas = FakeQuotas()
         self.providers = FakeProviders()
         self.jobs = FakeJobs()
+        self.reports = FakeReports()
         self.health = FakeHealth()
         self._threads = ThreadPoolExecutor(4)
         self._server = grpc.server(self._threads)
@@ -182,6 +188,9 @@ class FakeServer:
             self.providers, self._server
         )
         job_service_pb2_grpc.add_JobServiceServicer_to_server(self.jobs, self._server)
+        report_service_pb2_grpc.add_ReportServiceServicer_to_server(
+            self.reports, self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")
         self.target = f"127.0.0.1:{port}"

@@ -34,6 +34,7 @@ from marketdata.ingestion.v1 import (
 from ingestion_server.app.mode import Mode
 from ingestion_server.app.services import services
 from ingestion_server.app.settings import load_settings
+from ingestion_server.app.tracing import tracing
 from ingestion_server.app.wiring import joined
 from ingestion_server.ingest.probing import Prober
 from ingestion_server.service.admission import Door
@@ -306,11 +307,15 @@ async def house(
     chosen = load_settings(config_file=None, overrides={}, environ=variables)
     clock = ShiftedClock(start)
     async with (
-        joined(chosen, mode or Mode(sandbox=True), clock=clock) as rooms,
+        tracing(chosen) as traces,
+        joined(chosen, mode or Mode(sandbox=True), clock=clock, tracer=traces) as rooms,
         aiohttp.ClientSession() as web,
     ):
         door = Door(
-            chosen.grpc.max_concurrent_calls, most_streams=chosen.grpc.max_streams
+            chosen.grpc.max_concurrent_calls,
+            most_streams=chosen.grpc.max_streams,
+            hooks=[rooms.tally.hear_rpc],
+            tracer=traces,
         )
         server = bound_server(
             services(rooms, door, chosen),

@@ -14,6 +14,7 @@ from tests.port.house import House
 SERVICE = "marketdata.ingestion.v1.IngestionService"
 QUOTAS = "marketdata.ingestion.v1.QuotaService"
 JOBS = "marketdata.ingestion.v1.JobService"
+REPORTS = "marketdata.ingestion.v1.ReportService"
 PROVIDERS = "marketdata.ingestion.v1.ProviderService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -74,6 +75,7 @@ async def test_reflection_lists_every_service(home: House) -> None:
         PROVIDERS,
         QUOTAS,
         JOBS,
+        REPORTS,
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
         "grpc.reflection.v1alpha.ServerReflection",

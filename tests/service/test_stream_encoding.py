@@ -189,7 +189,7 @@ def test_half_a_character_of_a_vendor_does_not_end_the_stream() -> None:
 
 def test_more_symbols_and_conditions_than_are_kept_are_told_as_well() -> None:
     encoder = WireEncoder()
-    count = 20_000
+    count = 40_000
     trades = [
         Trade(f"S{number}", NOW_NS + number, 1.0, conditions=(str(number),))
         for number in range(count)
@@ -200,6 +200,21 @@ def test_more_symbols_and_conditions_than_are_kept_are_told_as_well() -> None:
     assert [one.symbol for one in told] == [f"S{number}" for number in range(count)]
     assert [one.conditions[0] for one in told] == [str(n) for n in range(count)]
     assert [one.time.nanos for one in told] == [t.time_ns % SECOND_NS for t in trades]
+
+
+def test_one_symbol_may_have_more_conditions_than_are_kept() -> None:
+    encoder = WireEncoder()
+    count = 40_000
+    trades = [
+        Trade("AAPL", NOW_NS, 1.0, 2.0, (str(number),)) for number in range(count)
+    ]
+
+    told = Response.FromString(
+        encoder.ticks(trades) + encoder.ticks(trades[-1:])
+    ).trades
+
+    assert [one.conditions[0] for one in told[:-1]] == [str(n) for n in range(count)]
+    assert told[-1] == told[-2]
 
 
 @given(

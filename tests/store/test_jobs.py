@@ -13,7 +13,13 @@ import pytest
 import pytest_asyncio
 
 from ingestion_server.domain.errors import StateUnavailableError
-from ingestion_server.domain.jobs import JobState, Unit, UnitCounts, UnitState
+from ingestion_server.domain.jobs import (
+    JobState,
+    JobTally,
+    Unit,
+    UnitCounts,
+    UnitState,
+)
 from ingestion_server.domain.result import Missing
 from ingestion_server.ports.jobs import Cursor, JobStore
 from ingestion_server.store.jobs import opened
@@ -607,3 +613,35 @@ class TestLeaving:
         async with asyncio.timeout(10):
             while (await store.counts("one", 1)).running != 5:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0)
+
+
+class TestTally:
+    """All jobs are summed up."""
+
+    async def test_there_may_be_none(self, store: JobStore) -> None:
+        assert await store.tally() == JobTally({}, dict.fromkeys(UnitState, 0))
+
+    async def test_jobs_count_by_state_and_units_of_their_latest_run(
+        self, store: JobStore
+    ) -> None:
+        first, other = job(), job("other")
+        await store.create(first, units(3))
+        await store.create(other, units(2, job_id="other"))
+        await store.create(job("third", state=JobState.COMPLETED), [])
+        (unit, *_) = await store.take("other", 1, now_ns=0, limit=1)
+        await store.keep_unit(landed(unit))
+        again = msgspec.structs.replace(first, run=2, state=JobState.PAUSED)
+        await store.begin_run(again, units(1, run=2, first=4))
+
+        tally = await store.tally()
+
+        assert tally.jobs == {
+            JobState.RUNNING: 1,
+            JobState.PAUSED: 1,
+            JobState.COMPLETED: 1,
+        }
+        assert tally.units == {
+            **dict.fromkeys(UnitState, 0),
+            UnitState.PENDING: 2,
+            UnitState.LANDED: 1,
+        }

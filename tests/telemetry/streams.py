@@ -12,3 +12,5 @@ class Stream:
     up: bool = True
     connections: int = 1
     wanted: int = 1
+    reconnects: int = 0
+    stale: bool = False

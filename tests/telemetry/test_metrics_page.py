@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.quota_metrics import AlertCounter, quota_parts
-from ingestion_server.web import Stage, serving
+from ingestion_server.web import Report, Stage, serving
 from tests.clocks import ManualClock
 from tests.telemetry.ledgers import FakeLedger
 from tests.telemetry.pages import OPENMETRICS, families, series
@@ -116,7 +116,7 @@ async def test_a_monitoring_system_reads_the_page_over_http(
     page = MetricsPage(quota_parts(FakeLedger(), AlertCounter(), clock.now_ns))
 
     async with (
-        serving("127.0.0.1:0", lambda: Stage.READY, metrics=page) as port,
+        serving("127.0.0.1:0", lambda: Report(Stage.READY), metrics=page) as port,
         aiohttp.ClientSession(headers={"Accept": accept}) as session,
         session.get(f"http://127.0.0.1:{port}/metrics") as reply,
     ):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import aiohttp
 import pytest
 
-from ingestion_server.web import Stage
+from ingestion_server.web import Check, Report, Stage
 from ingestion_server.web import serving as serving_with
 
 
@@ -38,30 +38,61 @@ async def fetched(
 
 @pytest.mark.parametrize("stage", list(Stage))
 async def test_livez_is_ok_at_every_stage(stage: Stage) -> None:
-    async with serving("127.0.0.1:0", lambda: stage) as port:
+    async with serving("127.0.0.1:0", lambda: Report(stage)) as port:
         status, body, _ = await fetched(port, "/livez")
 
     assert (status, body) == (200, "ok")
 
 
-async def test_readyz_follows_the_stage() -> None:
-    stage = Stage.STARTING
-    told = []
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("path", ["/readyz", "/healthz"])
+async def test_only_a_server_that_is_ready_says_so(stage: Stage, path: str) -> None:
+    async with serving("127.0.0.1:0", lambda: Report(stage)) as port:
+        status, body, _ = await fetched(port, path)
 
-    async with serving("127.0.0.1:0", lambda: stage) as port:
-        for stage in (Stage.STARTING, Stage.READY, Stage.STOPPING):  # noqa: B007
-            status, body, _ = await fetched(port, "/readyz")
-            told.append((status, json.loads(body)))
+    assert status == (200 if stage is Stage.READY else 503)
+    assert json.loads(body)["status"] == stage.value
 
-    assert told == [
-        (503, {"status": "starting"}),
-        (200, {"status": "ready"}),
-        (503, {"status": "stopping"}),
-    ]
+
+async def test_readyz_tells_each_check_and_what_is_wrong() -> None:
+    checks = (Check("vendors", ok=True), Check("ledger", ok=False, why="disk full"))
+
+    async with serving("127.0.0.1:0", lambda: Report(Stage.UNREADY, checks)) as port:
+        status, body, _ = await fetched(port, "/readyz")
+
+    assert status == 503
+    assert json.loads(body) == {
+        "status": "unready",
+        "checks": [
+            {"name": "vendors", "ok": True},
+            {"name": "ledger", "ok": False, "why": "disk full"},
+        ],
+    }
+
+
+async def test_healthz_tells_of_the_process_as_well() -> None:
+    report = Report(Stage.READY, (), {"version": "1.2.3"})
+
+    async with serving("127.0.0.1:0", lambda: report) as port:
+        _, body, _ = await fetched(port, "/healthz")
+
+    assert json.loads(body) == {
+        "status": "ready",
+        "process": {"version": "1.2.3"},
+        "checks": [],
+    }
+
+
+async def test_a_door_without_a_console_has_neither_the_page_nor_its_calls() -> None:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
+        page, _, _ = await fetched(port, "/")
+        call, _, _ = await fetched(port, "/a.v1.Service/Do", "POST")
+
+    assert (page, call) == (404, 404)
 
 
 async def test_what_is_not_there_is_told_in_json() -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
         unknown, body, headers = await fetched(port, "/admin")
         forbidden, _, allowed = await fetched(port, "/livez", "POST")
 
@@ -73,7 +104,7 @@ async def test_what_is_not_there_is_told_in_json() -> None:
 
 
 async def test_metrics_are_told_as_they_were_written_and_with_their_type() -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.STARTING) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.STARTING)) as port:
         status, body, headers = await fetched(
             port, "/metrics", asking=[("Accept", "text/plain;version=0.0.4")]
         )
@@ -85,14 +116,14 @@ async def test_metrics_are_told_as_they_were_written_and_with_their_type() -> No
 async def test_an_accept_header_in_several_lines_means_the_same_as_in_one() -> None:
     lines = [("Accept", "application/openmetrics-text"), ("Accept", "*/*;q=0.1")]
 
-    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
         _, body, _ = await fetched(port, "/metrics", asking=lines)
 
     assert body == "accept 'application/openmetrics-text,*/*;q=0.1'\n"
 
 
 async def test_who_says_nothing_of_formats_leaves_the_choice() -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
         answer = await reader.read()
@@ -103,7 +134,7 @@ async def test_who_says_nothing_of_formats_leaves_the_choice() -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/nothing"])
 async def test_every_answer_tells_browsers_to_do_little(path: str) -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
         _, _, headers = await fetched(port, path)
 
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -114,16 +145,16 @@ async def test_every_answer_tells_browsers_to_do_little(path: str) -> None:
 
 
 async def test_a_long_request_line_is_refused() -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
         status, _, _ = await fetched(port, "/livez?" + "x" * 8000)
 
     assert status == 400
 
 
 async def test_a_taken_port_is_told_with_its_address() -> None:
-    async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
         with pytest.raises(OSError, match=rf"127\.0\.0\.1:{port} .*is taken") as caught:
-            async with serving(f"127.0.0.1:{port}", lambda: Stage.READY):
+            async with serving(f"127.0.0.1:{port}", lambda: Report(Stage.READY)):
                 pass
 
     assert caught.value.errno == errno.EADDRINUSE
@@ -131,13 +162,13 @@ async def test_a_taken_port_is_told_with_its_address() -> None:
 
 async def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0"):
-        async with serving("192.0.2.1:0", lambda: Stage.READY):
+        async with serving("192.0.2.1:0", lambda: Report(Stage.READY)):
             pass
 
 
 async def test_an_open_connection_does_not_hold_up_the_end() -> None:
     async with asyncio.timeout(5):
-        async with serving("127.0.0.1:0", lambda: Stage.READY) as port:
+        async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b"ok")
@@ -149,7 +180,7 @@ async def test_an_open_connection_does_not_hold_up_the_end() -> None:
 
 async def test_ipv6_is_served() -> None:
     try:
-        async with serving("[::1]:0", lambda: Stage.READY) as port:
+        async with serving("[::1]:0", lambda: Report(Stage.READY)) as port:
             reader, writer = await asyncio.open_connection("::1", port)
             writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
             answer = await reader.read()

@@ -26,6 +26,7 @@ from ingestion_server.domain.jobs import (
     Job,
     JobSpec,
     JobState,
+    JobTally,
     Progress,
     Unit,
     UnitCounts,
@@ -178,6 +179,17 @@ class JobDesk(Jobs):
             yield self._news(job_id, bulletin, interval_seconds)
         finally:
             self._runner.bulletins.give_back(job_id)
+
+    async def tally(self) -> JobTally:
+        """
+        Sum up all jobs.
+
+        Raises:
+            StateUnavailableError: They cannot be read.
+
+        """
+        tally = await self._store.tally()
+        return msgspec.structs.replace(tally, bars_landed=self._runner.bars_landed)
 
     @override
     async def pause(self, job_id: str) -> JobView:

@@ -35,12 +35,14 @@ from ingestion_server.ingest.jobs.transitions import (
 from ingestion_server.ingest.jobs.unit_work import UnitWork
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import JobStore
+from ingestion_server.ports.tracing import detached
 
 _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 1_000
 _LONGEST_NAP_SECONDS: Final = 60.0
 """The wall clock may jump; so often it is looked at."""
 _RETRY_SECONDS: Final = 5.0
+_WITH_BARS: Final = frozenset({UnitState.LANDED, UnitState.PARTIAL})
 _UNFINISHED: Final = (
     JobState.RUNNING,
     JobState.PAUSED,
@@ -90,6 +92,8 @@ class Runner:
         self._due_ns: dict[str, int] = {}
         self._held_up: dict[str, str] = {}
         self._changing = asyncio.Lock()
+        self.bars_landed = 0
+        """By this process, for whatever job."""
 
     @property
     def jobs(self) -> int:
@@ -133,7 +137,7 @@ class Runner:
             return
         self._woken[job_id] = asyncio.Event()
         work = self._see_to(job_id)
-        task = asyncio.create_task(work, name=f"job {job_id}")
+        task = asyncio.create_task(work, name=f"job {job_id}", context=detached())
         self._tasks[job_id] = task
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -330,6 +334,8 @@ class Runner:
                 course.failure, course.halted = error, True
                 return
             self._held_up.pop(job.job_id, None)
+            if kept.state in _WITH_BARS and not kept.already_landed:
+                self.bars_landed += kept.bars
             if worked.pause is not None:
                 course.halt(worked.pause)
             course.note(drought(kept, self._clock.now_ns()))

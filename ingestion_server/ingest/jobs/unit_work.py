@@ -34,6 +34,7 @@ from ingestion_server.ingest.jobs.hindrances import Hindrances, hindrances
 from ingestion_server.ingest.jobs.limits import JobLimits
 from ingestion_server.ports.clock import Clock
 from ingestion_server.ports.jobs import BarLanding, Holding
+from ingestion_server.ports.tracing import Tracer, rooted
 
 _log: Final = logging.getLogger(__name__)
 _PASSING: Final = (
@@ -118,16 +119,31 @@ class UnitWork:
         clock: Clock,
         limits: JobLimits,
         random: Callable[[], float],
+        *,
+        tracer: Tracer | None = None,
     ) -> None:
-        """``random`` draws from [0, 1)."""
+        """``random`` draws from [0, 1); without a tracer nothing is recorded."""
         self._fetch = fetch
         self._landing = landing
         self._clock = clock
         self._limits = limits
         self._random = random
+        self._tracer = tracer
 
     async def work(self, job: Job, unit: Unit) -> Worked:
         """Try a unit once; whatever happens is said of the unit."""
+        with rooted(self._tracer, "job unit") as span:
+            if span.is_recorded:
+                span.set("ingestion.job_id", job.job_id)
+                span.set("ingestion.unit", unit.number)
+                span.set("ingestion.symbol", unit.symbol)
+            worked = await self._tried(job, unit)
+            if span.is_recorded:
+                span.set("ingestion.outcome", worked.unit.state.value)
+                span.set("ingestion.reason", worked.unit.last_reason)
+            return worked
+
+    async def _tried(self, job: Job, unit: Unit) -> Worked:
         unit = msgspec.structs.replace(
             unit, attempts=unit.attempts + 1, retry_at_ns=None, missing=()
         )

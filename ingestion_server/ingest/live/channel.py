@@ -104,6 +104,7 @@ class Channel:
         "spelled",
         "stale",
         "subscribers",
+        "symbol",
     )
 
     def __init__(
@@ -115,6 +116,8 @@ class Channel:
         spelled: dict[str, str],
     ) -> None:
         self.instrument = instrument
+        self.symbol = instrument.symbol
+        """In our spelling."""
         self.kind = kind
         self.of_trades = kind is TickKind.TRADES
         self.route = route
@@ -157,11 +160,6 @@ class Channel:
         """The same by the vendor's clock; 0 = they never came."""
         self.malformed_at = float("-inf")
         """When a message could not be read, in monotonic seconds."""
-
-    @property
-    def symbol(self) -> str:
-        """Return the symbol in our spelling."""
-        return self.instrument.symbol
 
     def break_off(self, cause: str, heard_ns: int) -> bool:
         """
@@ -222,11 +220,12 @@ class Channel:
         ticks, self.pending = self.pending, []
         newest = before = self.newest_ns
         for tick in ticks:
-            if tick.time_ns < before:
+            time_ns = tick.time_ns
+            if time_ns < before:
                 ticks.sort(key=_time_ns)
                 self._mark_late(ticks, newest)
                 break
-            before = tick.time_ns
+            before = time_ns
         for tick in reversed(ticks):
             if not tick.marks & _DOUBTFUL:
                 if tick.time_ns >= newest:

@@ -52,6 +52,10 @@ class TickChecks:
         # took place on another day is no news.
         self._behind_ns = -DAY_NS - round(feed_delay_seconds * SECOND_NS)
 
+    def believed_ns(self, now_ns: int) -> tuple[int, int]:
+        """Return after when a time is believed, and until when."""
+        return max(now_ns + self._behind_ns, 0), now_ns + self._ahead_ns
+
     def trade(self, trade: Trade, now_ns: int) -> str:
         """Return why a trade is left out, or ``""``, having marked a doubtful time."""
         if not 0.0 < trade.price < inf:
@@ -59,12 +63,11 @@ class TickChecks:
         size = trade.size
         if size is not None and not 0.0 <= size < inf:
             return _BAD_SIZE
-        ahead_ns = trade.time_ns - now_ns
-        if self._behind_ns < ahead_ns <= self._ahead_ns and trade.time_ns > 0:
-            return ""
-        if trade.time_ns <= 0 or ahead_ns > DAY_NS:
+        if trade.time_ns <= 0 or trade.time_ns - now_ns > DAY_NS:
             return _BAD_TIME
-        trade.marks |= _DOUBTFUL
+        after_ns, until_ns = self.believed_ns(now_ns)
+        if not after_ns < trade.time_ns <= until_ns:
+            trade.marks |= _DOUBTFUL
         return ""
 
     def quote(self, quote: Quote, now_ns: int) -> str:
@@ -72,10 +75,10 @@ class TickChecks:
         wrong = _wrong(quote)
         if wrong:
             return wrong
-        ahead_ns = quote.time_ns - now_ns
-        if quote.time_ns <= 0 or ahead_ns > DAY_NS:
+        if quote.time_ns <= 0 or quote.time_ns - now_ns > DAY_NS:
             return _BAD_TIME
-        if not self._behind_ns < ahead_ns <= self._ahead_ns:
+        after_ns, until_ns = self.believed_ns(now_ns)
+        if not after_ns < quote.time_ns <= until_ns:
             quote.marks |= _DOUBTFUL
         return ""
 

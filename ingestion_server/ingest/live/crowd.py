@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, final
 
 SHARE: Final = 512
@@ -34,6 +35,16 @@ class Reader(Protocol):
     @property
     def items(self) -> int:
         """Return how much waits to be read."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Return whether something was left out that it has not been told of yet."""
+        ...
+
+    @property
+    def dropped(self) -> tuple[str, int]:
+        """Return what it has chosen for when it is behind, and how much that cost."""
         ...
 
 
@@ -67,6 +78,7 @@ class Readers:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._readers: dict[Reader, None] = {}
+        self._dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -78,7 +90,26 @@ class Readers:
 
     def remove(self, reader: Reader) -> None:
         """Count somebody out, who may never have been in."""
-        self._readers.pop(reader, None)
+        if reader in self._readers:
+            del self._readers[reader]
+            choice, count = reader.dropped
+            self._dropped[choice] += count
+
+    @property
+    def slow(self) -> int:
+        """Return how many are behind."""
+        return sum(
+            reader.behind or reader.items >= CROWDED_ITEMS for reader in self._readers
+        )
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Return how much was left out since the start, by what was chosen."""
+        dropped = self._dropped.copy()
+        for reader in self._readers:
+            choice, count = reader.dropped
+            dropped[choice] += count
+        return dropped
 
     async def caught_up(self) -> None:
         """Give them a moment if many are behind."""

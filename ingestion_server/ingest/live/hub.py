@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Final, final
@@ -39,6 +39,7 @@ from ingestion_server.ingest.live.subscriber import Subscriber
 from ingestion_server.ingest.live.tasks import Tasks
 from ingestion_server.ingest.live.unheard import Unheard, Unknown
 from ingestion_server.ports.clock import Clock
+from ingestion_server.ports.hooks import OnLag
 from ingestion_server.ports.live import StreamEvent, StreamEventKind
 
 _log: Final = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Hub(Newsroom):
         unknown: Unknown,
         clock: Clock,
         limits: StreamLimits,
+        on_lag: Sequence[OnLag] = (),
     ) -> None:
         self.limits = limits
         self.publisher = publisher
@@ -68,7 +70,10 @@ class Hub(Newsroom):
         self._tasks = Tasks()
         self._readers = Readers(clock.monotonic)
         self._press = Press(
-            publisher, self._readers, sorting_seconds=limits.sorting_seconds
+            publisher,
+            self._readers,
+            sorting_seconds=limits.sorting_seconds,
+            on_lag=on_lag,
         )
         jitter = Random()  # noqa: S311 - no secret
         self.sources = Sources(
@@ -184,7 +189,13 @@ class Hub(Newsroom):
             "filled": self._aftercare.filled,
             "left_out": self.sources.left_out,
             "malformed": self.sources.malformed,
+            "slow": self._readers.slow,
         }
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Return what slow subscribers were not told, by what they have chosen."""
+        return self._readers.dropped
 
     # What the sources tell.
 

@@ -72,6 +72,7 @@ class Mailbox:
         self._skipped: dict[tuple[str, TickKind], _Run] = {}
         self._events: list[StreamEvent] = []
         self._behind = False
+        self._dropped = 0
         self.position = 0
         """Up to here everything was put in."""
 
@@ -102,6 +103,16 @@ class Mailbox:
     def items(self) -> int:
         """Return how much waits to be read."""
         return self._items
+
+    @property
+    def behind(self) -> bool:
+        """Return whether something was left out that it has not been told of yet."""
+        return self._behind
+
+    @property
+    def dropped(self) -> tuple[str, int]:
+        """Return what was chosen for when it is behind, and how much that cost."""
+        return self._policy, self._dropped
 
     @property
     def idle(self) -> bool:
@@ -148,6 +159,7 @@ class Mailbox:
                 while self._batches and self._items > self._most // _KEPT_SHARE:
                     batch = self._batches.popleft()
                     self._items -= len(batch.ticks) + len(batch.events)
+                    self._dropped += len(batch.ticks)
                     for tick in batch.ticks:
                         self._skip(tick)
                     self._keep_events(batch)
@@ -169,6 +181,7 @@ class Mailbox:
         self._events.clear()
 
     def _merge(self, batch: Batch) -> None:
+        known = len(self._latest) + len(batch.ticks)
         for tick in batch.ticks:
             key = _key(tick)
             before = self._latest.pop(key, None)
@@ -178,6 +191,7 @@ class Mailbox:
         while len(self._latest) > self._most:
             oldest = next(iter(self._latest))
             self._skip(self._latest.pop(oldest))
+        self._dropped += known - len(self._latest)
         self._keep_events(batch)
 
     def _keep_events(self, batch: Batch) -> None:

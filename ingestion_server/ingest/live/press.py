@@ -13,11 +13,13 @@ from typing import Final, final
 
 from typing_extensions import override
 
+from ingestion_server.domain.interval import SECOND_NS
 from ingestion_server.domain.ticks import Tick, Trade
 from ingestion_server.ingest.live.channel import Channel
 from ingestion_server.ingest.live.crowd import SHARE, Readers
 from ingestion_server.ingest.live.newsroom import Intake
 from ingestion_server.ingest.live.publishing import Partition, Publisher
+from ingestion_server.ports.hooks import OnLag
 from ingestion_server.ports.live import StreamEvent, StreamEventKind
 
 _log: Final = logging.getLogger(__name__)
@@ -28,12 +30,18 @@ class Press(Intake):
     """Sort what was heard, publish it, and tell events in their place among it."""
 
     def __init__(
-        self, publisher: Publisher, readers: Readers, *, sorting_seconds: float
+        self,
+        publisher: Publisher,
+        readers: Readers,
+        *,
+        sorting_seconds: float,
+        on_lag: Sequence[OnLag] = (),
     ) -> None:
         """``sorting_seconds`` is how long ticks are held at most."""
         self._publisher = publisher
         self._readers = readers
         self._sorting_seconds = sorting_seconds
+        self._on_lag = on_lag
         self._ready: list[Channel] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -115,6 +123,18 @@ class Press(Intake):
             except Exception:  # noqa: BLE001 - the others go on
                 _log.exception("what came of %s was lost", channel.symbol)
         self._publisher.send_due()
+        if self._on_lag and ready:
+            self._tell_lag(ready)
+
+    def _tell_lag(self, ready: Sequence[Channel]) -> None:
+        """Tell how late one channel of each vendor is: they share its connection."""
+        now_ns = self._publisher.now_ns()
+        for channel in {each.active: each for each in ready}.values():
+            # What only ever told of times that cannot be true has none.
+            if channel.newest_ns:
+                seconds = max(now_ns - channel.newest_ns, 0) / SECOND_NS
+                for hook in self._on_lag:
+                    hook(channel.active, seconds)
 
     def _publish(self, channel: Channel) -> None:
         channel.stale = False

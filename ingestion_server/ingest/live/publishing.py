@@ -183,7 +183,8 @@ class Publisher:
             for start in range(0, count, MOST_BATCH_ITEMS):
                 self.publish(partition, ticks[start : start + MOST_BATCH_ITEMS])
             return
-        for group in partition.groups:
+        groups = partition.groups
+        for group in groups:
             if len(group.ticks) + len(group.events) + count > MOST_BATCH_ITEMS:
                 # With the position of what was published before.
                 self._send(group)
@@ -196,10 +197,12 @@ class Publisher:
         partition.sequence, self.position = sequence, position
         part = self._encoder.ticks(ticks)
         self._keep(partition, Kept(position, part), count)
-        for group in partition.groups:
+        due = self._due
+        for group in groups:
             group.ticks += ticks
             group.parts.append(part)
-            self._is_due(group)
+            if group not in due:
+                self._is_due(group)
 
     def announce(self, partition: Partition, event: StreamEvent) -> None:
         """Tell an event to everybody who subscribes to a partition."""

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.domain.errors import (
     CredentialsRefusedError,
     EntitlementMissingError,
@@ -92,6 +93,11 @@ class Pump:
         self.message_at = 0.0
         """When the last message came, in monotonic seconds."""
         self.connections = 0
+        self.reconnects = 0
+        """How often it was connected again after a loss."""
+        self._lost_one = False
+        self._quiet = False
+        """Whether the connection is silent for longer than is usual."""
         self._connection: Connection | None = None
         self._opened_at = 0.0
         self._spoke = True
@@ -126,6 +132,11 @@ class Pump:
     def wanted(self) -> int:
         """Return how many symbols are wanted."""
         return len(self._wanted)
+
+    @property
+    def stale(self) -> bool:
+        """Return whether something is wanted that does not come as it should."""
+        return bool(self._wanted) and (not self.up or self._quiet)
 
     def wants(self, symbol: str) -> bool:
         """Return whether a symbol is wanted."""
@@ -164,7 +175,7 @@ class Pump:
         """Keep the conversation going until cancelled."""
         while True:
             while not self._wanted:
-                self._attempts = 0
+                self._attempts, self._lost_one = 0, False
                 self._changed.clear()
                 await self._changed.wait()
             began = self._clock.monotonic()
@@ -195,6 +206,8 @@ class Pump:
         async with self.upstream.connect() as connection:
             now = self._clock.monotonic()
             self.up, self.up_since, self.message_at = True, now, now
+            self.reconnects += self._lost_one
+            self._lost_one = self._quiet = False
             self._subscribed = {}
             self._refusal = None
             if self._spoke:
@@ -285,22 +298,23 @@ class Pump:
             if self.message_at != last:
                 usual += _NEWEST * (self.message_at - last - usual)
                 messages, last, told = messages + 1, self.message_at, False
+                self._quiet = False
             silent = now - last
             if silence is not None and silent >= silence:
                 raise ProviderUnavailableError(
-                    f"{self.provider} has said nothing for {silent:.3g} seconds",
+                    f"{self.provider} has said nothing for {in_words(silent)}",
                     provider=self.provider,
                 )
             unusual = max(self._limits.stale_seconds, _USUAL * usual)
             if messages >= _BUSY_MESSAGES and not told and silent >= unusual:
-                told = True
+                told = self._quiet = True
                 self._listener.silent(self, silent)
 
     def _lost(self, error: IngestionError) -> float:
         """Note and tell a loss, and return how long nothing should be tried."""
         if self.away_since is None:
             self.away_since = self._clock.monotonic()
-        self.cause = error.message
+        self.cause, self._lost_one = error.message, True
         if isinstance(error, _FOR_GOOD):
             self.refuse(error)
         _log.warning("the stream of %s: %s", self.provider, error.message)

@@ -12,6 +12,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
+from ingestion_server.domain.durations import in_words
 from ingestion_server.domain.errors import (
     CredentialsRefusedError,
     EntitlementMissingError,
@@ -19,7 +20,6 @@ from ingestion_server.domain.errors import (
 )
 from ingestion_server.domain.instrument import Instrument
 from ingestion_server.domain.interval import SECOND_NS
-from ingestion_server.domain.ticks import Quote, TickMark, Trade
 from ingestion_server.ingest.live.channel import Break, Channel
 from ingestion_server.ingest.live.connection import Upstream
 from ingestion_server.ingest.live.limits import StreamLimits
@@ -106,51 +106,14 @@ class Sources(Listener):
         self._placing.look()
 
     @override
-    def heard(  # noqa: C901, PLR0912 - a call for each tick would cost a tenth
-        self, pump: Pump, said: Sequence[Heard]
-    ) -> None:
+    def heard(self, pump: Pump, said: Sequence[Heard]) -> None:
         """Let channels have what is theirs."""
         self.heard_items += len(said)
         name = pump.provider
         source = self._sources[name]
-        fed, checks = source.fed, source.checks
-        now_ns = self._clock.now_ns()
-        intake = self._intake
-        check = checks.trade
-        for each in said:
-            if type(each) is Trade:
-                channels = fed.get(each.symbol)
-                if not channels:
-                    continue
-                if check(each, now_ns) or (
-                    each.trade_id and source.duplicates.seen(each)
-                ):
-                    self.left_out += 1
-                    continue
-            elif type(each) is Quote:
-                channels = fed.get(each.symbol)
-                if not channels:
-                    continue
-                if checks.quote(each, now_ns):
-                    self.left_out += 1
-                    continue
-            else:
-                self._told(source, each)
-                continue
-            each.provider = name
-            kind = type(each)
-            first = True
-            for channel in channels:
-                if channel.active != name or (kind is Trade) is not channel.of_trades:
-                    continue
-                if each.time_ns <= channel.floor_ns:
-                    continue
-                tick = each if first else _copy(each)
-                first = False
-                tick.symbol = channel.symbol
-                if not channel.pending:
-                    intake.ready(channel)
-                channel.pending.append(tick)
+        self.left_out += source.take(
+            said, self._clock.now_ns(), self._intake.ready, self._told
+        )
         for channel in list(self._unsettled):
             if channel.pending and channel.active == name:
                 self._arrived(channel)
@@ -177,7 +140,7 @@ class Sources(Listener):
     @override
     def silent(self, pump: Pump, seconds: float) -> None:
         """Say so."""
-        detail = f"{pump.provider} has said nothing for {seconds:.3g} seconds"
+        detail = f"{pump.provider} has said nothing for {in_words(seconds)}"
         for channel in self._sources[pump.provider].channels:
             if channel.active == pump.provider:
                 self._newsroom.stale(channel, detail)
@@ -340,29 +303,3 @@ def _newest_unheard(source: Source) -> Channel | None:
         if channel.latest is None and channel.active == source.name
     ]
     return channels[-1] if channels else None
-
-
-def _copy(tick: Trade | Quote) -> Trade | Quote:
-    if isinstance(tick, Trade):
-        return Trade(
-            tick.symbol,
-            tick.time_ns,
-            tick.price,
-            tick.size,
-            tick.conditions,
-            tick.trade_id,
-            tick.marks & ~TickMark.OUT_OF_ORDER,
-            tick.received_at_ns,
-            tick.provider,
-        )
-    return Quote(
-        tick.symbol,
-        tick.time_ns,
-        tick.bid,
-        tick.bid_size,
-        tick.ask,
-        tick.ask_size,
-        tick.marks & ~TickMark.OUT_OF_ORDER,
-        tick.received_at_ns,
-        tick.provider,
-    )

@@ -19,8 +19,10 @@ from ingestion_server.ingest.live.publishing import (
     Partition,
     Publisher,
 )
+from ingestion_server.ingest.live.telling import note
 from ingestion_server.ingest.live.withholding import Withholding
 from ingestion_server.ports.live import StreamEvent, StreamEventKind, StreamQuery
+from ingestion_server.ports.tracing import root
 
 if TYPE_CHECKING:
     from ingestion_server.ingest.live.historian import Answer, Histories
@@ -64,6 +66,7 @@ class Subscriber:
         """What comes before all else."""
         self.replay: Iterator[Batch] = iter(())
         """What was missed, and comes next."""
+        self._span = root()
         self._timer: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[bytes] | None = None
 
@@ -99,12 +102,15 @@ class Subscriber:
         """Take what is published, as far as it may be told; never waits."""
         told = self._withholding.told(batch)
         if told is not None:
+            if told.events:
+                note(self._span, told.events)
             self.mailbox.put(told)
 
     def tell(self, *events: StreamEvent) -> None:
         """Tell what only this subscriber is told, after what it was told so far."""
         if self.group is not None:
             self._publisher.send(self.group)
+        note(self._span, events)
         self.mailbox.put_alone(*events)
 
     def begin(self) -> None:
@@ -132,6 +138,7 @@ class Subscriber:
         Raises ``SubscriberTooSlowError`` if that is what was asked for.
         """
         for batch in self.first:
+            note(self._span, batch.events)
             yield batch.encoded
         self.first = []
         for batch in self.replay:

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Final, final
 
+from ingestion_server.ports.tracing import detached
+
 _log: Final = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[None, None, None], str], None]
@@ -22,7 +24,8 @@ class Tasks:
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Do some work; a defect of it is told, and ends nothing else."""
-        task = asyncio.create_task(_guarded(work, name), name=name)
+        # It is for all who listen, and not for the one who came first.
+        task = asyncio.create_task(_guarded(work, name), name=name, context=detached())
         self._tasks[task] = None
 
         def ended(task: asyncio.Task[None]) -> None:

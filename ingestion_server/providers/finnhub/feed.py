@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Annotated, Final, final
 
 import msgspec
@@ -33,21 +32,21 @@ _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854)]
 _Conditions = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
 
 
-class _Row(msgspec.Struct, gc=False):
-    """Hold a trade as Finnhub spells it."""
+class _Row(msgspec.Struct, gc=False, kw_only=True):
+    """Hold a trade as Finnhub spells it, in its order, which is the fastest to read."""
 
-    s: str
+    c: _Conditions | None = None
     p: float
+    s: str
     t: _Milliseconds
     v: float | None = None
-    c: _Conditions | None = None
 
 
-class _Frame(msgspec.Struct, gc=False):
+class _Frame(msgspec.Struct, gc=False, kw_only=True):
     """Hold a message."""
 
-    type: str
     data: list[_Row] | None = None
+    type: str
     msg: str = ""
 
 
@@ -58,7 +57,6 @@ class _Subscription(msgspec.Struct):
 
 _decoder: Final = msgspec.json.Decoder(_Frame)
 _encoder: Final = msgspec.json.Encoder()
-_time: Final = attrgetter("t")
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading may raise: a deep nesting ends in ``RecursionError``."""
 
@@ -91,7 +89,7 @@ class FinnhubFeed:
         return ()
 
     def hear(self, message: str | bytes, received_at_ns: int) -> Sequence[Heard]:
-        """Return the trades of a message by time, and what was wrong with it."""
+        """Return the trades of a message, and what was wrong with it."""
         try:
             frame = _decoder.decode(message)
         except _UNREADABLE:
@@ -100,7 +98,6 @@ class FinnhubFeed:
             rows = frame.data
             if rows is None:
                 return (Malformed("finnhub sent a trade message without trades"),)
-            rows.sort(key=_time)
             # A call for each, and keywords, would take twice the time.
             return [
                 Trade(
@@ -112,6 +109,7 @@ class FinnhubFeed:
                     "",
                     0,
                     received_at_ns,
+                    NAME,
                 )
                 for row in rows
             ]
@@ -121,7 +119,15 @@ class FinnhubFeed:
 def _trade(row: _Row, received_at_ns: int) -> Trade:
     # By position, which takes half the time of keywords.
     return Trade(
-        row.s, row.t * _MILLISECOND_NS, row.p, row.v, row.c or (), "", 0, received_at_ns
+        row.s,
+        row.t * _MILLISECOND_NS,
+        row.p,
+        row.v,
+        row.c or (),
+        "",
+        0,
+        received_at_ns,
+        NAME,
     )
 
 
@@ -152,7 +158,6 @@ def _heard_by_rows(message: str | bytes, received_at_ns: int) -> Sequence[Heard]
             wrong.append(str(error))
         else:
             rows.append(row)
-    rows.sort(key=_time)
     heard: list[Heard] = [_trade(row, received_at_ns) for row in rows]
     if wrong:
         heard.append(_malformed(f"{len(wrong)} of {len(data)} trades: {wrong[0]}"))

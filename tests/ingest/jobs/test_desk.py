@@ -57,6 +57,25 @@ async def watched(desk: JobDesk, interval_seconds: float = 0.05) -> list[JobNews
         return [each async for each in news]
 
 
+async def test_what_jobs_have_landed_is_summed_up() -> None:
+    shop = Workshop()
+    async with shop.open() as desk:
+        before = await desk.tally()
+        for _ in range(2):
+            made = await desk.create(SPEC, client_key="", name="", dry_run=False)
+            assert made.job is not None
+            await shop.ended(made.job.job_id)
+        after = await desk.tally()
+        landed = (await desk.get(made.job.job_id)).progress.counts
+
+    assert (dict(before.jobs), before.bars_landed) == ({}, 0)
+    assert after.jobs == {JobState.COMPLETED: 2}
+    assert after.units == {State.LANDED: 4}
+    # The second found all of it there.
+    assert landed.bars == 0
+    assert after.bars_landed > 0
+
+
 class TestCreating:
     """A job is there, or it is not."""
 

@@ -16,7 +16,14 @@ from ingestion_server.domain.bars import BarState
 from ingestion_server.domain.errors import StateUnavailableError
 from ingestion_server.domain.instrument import instrument
 from ingestion_server.domain.interval import DAY_NS
-from ingestion_server.domain.jobs import Job, JobSpec, JobState, Unit, UnitCounts
+from ingestion_server.domain.jobs import (
+    Job,
+    JobSpec,
+    JobState,
+    JobTally,
+    Unit,
+    UnitCounts,
+)
 from ingestion_server.domain.jobs import UnitState as State
 from ingestion_server.domain.landed import LandedBars, LandedSource
 from ingestion_server.domain.query import BarQuery, Span
@@ -238,6 +245,18 @@ class MemoryStore(JobStore):
     async def counts_of(self, jobs: Sequence[Job]) -> Sequence[UnitCounts]:
         """Sum up units of several jobs."""
         return [await self.counts(job.job_id, job.run) for job in jobs]
+
+    async def tally(self) -> JobTally:
+        """Sum up all jobs."""
+        await self._turn("tally")
+        latest = [
+            unit.state
+            for job in self.kept.values()
+            for unit in self.work[job.job_id].values()
+            if unit.run == job.run
+        ]
+        jobs = Counter(job.state for job in self.kept.values())
+        return JobTally(jobs, Counter(latest))
 
     async def landings(self, job_id: str, *, after: int, limit: int) -> Sequence[Unit]:
         """Return what has landed."""

@@ -16,6 +16,8 @@ class Reader:
     items: int = 0
     read_at: float = 1000.0
     waiting: bool = False
+    behind: bool = False
+    dropped: tuple[str, int] = ("conflate", 0)
     crowd: Crowd | None = None
 
     def read(self) -> None:
@@ -86,3 +88,28 @@ def test_who_left_does_not_count_and_may_leave_twice() -> None:
     found.remove(reader)
 
     assert len(found) == 0
+
+
+def test_who_is_behind_is_counted() -> None:
+    found, _ = readers(
+        Reader(),
+        Reader(items=CROWDED_ITEMS - 1),
+        Reader(items=CROWDED_ITEMS),
+        Reader(behind=True),
+    )
+
+    assert found.slow == 2
+
+
+def test_what_was_left_out_counts_also_once_its_reader_is_gone() -> None:
+    gone = Reader(dropped=("conflate", 30))
+    found, _ = readers(
+        gone, Reader(dropped=("conflate", 4)), Reader(dropped=("drop_oldest", 5))
+    )
+    before = dict(found.dropped)
+
+    found.remove(gone)
+    found.remove(gone)
+
+    assert before == {"conflate": 34, "drop_oldest": 5}
+    assert found.dropped == before

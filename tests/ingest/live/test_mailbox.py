@@ -406,3 +406,21 @@ async def test_what_only_one_is_told_is_not_lost_while_he_is_behind() -> None:
     (batch,) = await reader.read_all()
 
     assert GAP in batch.events
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"), [(SlowPolicy.CONFLATE, 1), (SlowPolicy.DROP_OLDEST, 4)]
+)
+async def test_what_is_left_out_is_counted(policy: SlowPolicy, left: int) -> None:
+    reader = Reader(policy)
+    assert reader.mailbox.dropped == (policy, 0)
+
+    for _ in range(6):
+        reader.publish(some(4))
+    assert reader.mailbox.behind
+    told = await reader.read_all()
+
+    assert not reader.mailbox.behind
+    read = len(sequences(told))
+    assert read >= left
+    assert reader.mailbox.dropped == (policy, 24 - read)

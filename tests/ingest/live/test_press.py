@@ -38,8 +38,12 @@ class Room:
             for symbol in symbols or ("AAPL",)
         ]
         self.publisher.join([each.partition for each in self.channels], 0.0, self.inbox)
+        self.lags: list[tuple[str, float]] = []
         self.press = Press(
-            self.publisher, Readers(clock.monotonic), sorting_seconds=sorting_seconds
+            self.publisher,
+            Readers(clock.monotonic),
+            sorting_seconds=sorting_seconds,
+            on_lag=[lambda name, seconds: self.lags.append((name, seconds))],
         )
 
     def hear(self, *ticks: Trade, channel: int = 0) -> None:
@@ -117,3 +121,23 @@ async def test_nothing_is_sent_after_the_end() -> None:
         await asyncio.sleep(0)
 
     assert room.told == []
+
+
+async def test_how_late_data_are_is_told_once_of_each_vendor() -> None:
+    room = Room("AAPL", "TSLA", "IBM", sorting_seconds=NEVER)
+    for number, name in enumerate(("acme", "acme", "zenith")):
+        room.channels[number].active = name
+        room.hear(trade(-2 - number), channel=number)
+
+    await room.press.caught_up()
+
+    assert room.lags == [("acme", 3.0), ("zenith", 4.0)]
+
+
+async def test_a_vendor_whose_clock_is_ahead_is_not_late() -> None:
+    room = Room(sorting_seconds=NEVER)
+    room.hear(trade(2))
+
+    await room.press.caught_up()
+
+    assert [seconds for _, seconds in room.lags] == [0.0]

@@ -484,3 +484,50 @@ async def test_a_clean_end_is_a_loss_like_any_other() -> None:
 
         assert s.ear.losses == ["the vendor closed it"]
         assert s.pump.connections == 2
+
+
+async def test_a_connection_in_place_of_a_lost_one_is_a_reconnect() -> None:
+    async with scene() as s:
+        s.pump.want("AAPL")
+        await s.clock.advance(0)
+        assert (s.pump.reconnects, s.pump.stale) == (0, False)
+
+        s.vendor.line.breaks()
+        await s.clock.advance(0)
+        assert (s.pump.reconnects, s.pump.stale) == (0, True)
+        await s.clock.advance(FIRST + STEP)
+
+        assert (s.pump.reconnects, s.pump.stale) == (1, False)
+
+
+async def test_a_connection_after_nothing_was_wanted_is_no_reconnect() -> None:
+    async with scene() as s:
+        s.pump.want("AAPL")
+        await s.clock.advance(0)
+        s.vendor.line.breaks()
+        s.pump.unwant("AAPL")
+        await s.clock.advance(60)
+        assert not s.pump.stale
+
+        s.pump.want("AAPL")
+        await s.clock.advance(60)
+
+        assert s.pump.up
+        assert s.pump.reconnects == 0
+
+
+async def test_a_busy_connection_that_is_silent_is_stale_until_it_speaks() -> None:
+    async with scene() as s:
+        s.pump.want("AAPL")
+        await s.clock.advance(0)
+        for _ in range(20):
+            s.vendor.line.tell()
+            await s.clock.advance(0.3)
+        assert not s.pump.stale
+
+        await s.clock.advance(40)
+        assert s.pump.stale
+        s.vendor.line.tell()
+        await s.clock.advance(0.3)
+
+        assert not s.pump.stale

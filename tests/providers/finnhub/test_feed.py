@@ -71,10 +71,11 @@ def test_a_recorded_message_comes_out_whole() -> None:
         1.0,
         ("1", "8", "24", "12"),
         received_at_ns=NOW_NS,
+        provider="finnhub",
     )
 
 
-def test_trades_are_sorted_by_time_and_equal_ones_all_kept_in_their_order() -> None:
+def test_trades_are_told_in_the_vendors_order_and_equal_ones_are_all_kept() -> None:
     message = frame(
         row(t=TIME_MS + 5, p=9),
         row(v=100),
@@ -86,11 +87,11 @@ def test_trades_are_sorted_by_time_and_equal_ones_all_kept_in_their_order() -> N
     told = trades(message)
 
     assert [(each.symbol, each.price) for each in told] == [
-        ("XOM", 122.1),
-        ("TSLA", 122.1),
-        ("TSLA", 122.1),
-        ("TSLA", 7.0),
         ("TSLA", 9.0),
+        ("TSLA", 122.1),
+        ("TSLA", 122.1),
+        ("XOM", 122.1),
+        ("TSLA", 7.0),
     ]
 
 

@@ -36,12 +36,15 @@ class GetSlaReportRequest(_message.Message):
     """
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
-        """Where it begins, rounded down to a whole minute; empty = 24 hours before the end."""
+        """Where it begins, rounded down to a whole minute, or to an hour if that is more
+        than two days ago; empty = 24 hours before the end. One that is not before now is
+        refused with INVALID_QUERY.
+        """
 
     @_builtins.property
     def end(self) -> _timestamp_pb2.Timestamp:
-        """Where it ends, rounded up to a whole minute; empty = now. One that is not after
-        the start is refused with INVALID_QUERY.
+        """Where it ends, rounded up likewise; empty, or later than now = now. One that is
+        not after the start is refused with INVALID_QUERY.
         """
 
     @_builtins.property
@@ -80,8 +83,8 @@ class GetSlaReportResponse(_message.Message):
     DOWNTIMES_FIELD_NUMBER: _builtins.int
     INCOMPLETE_REASON_FIELD_NUMBER: _builtins.int
     incomplete_reason: _builtins.str
-    """Whether some of what was counted could not be kept, for example on a full disk;
-    empty if all was.
+    """Why some of what was counted is not kept, or not in here, for example on a full
+    disk; empty if all is well.
     """
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
@@ -105,8 +108,9 @@ class GetSlaReportResponse(_message.Message):
 
     @_builtins.property
     def downtimes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Downtime]:
-        """Stretches in which this server did not run, oldest first, at most 100: nobody
-        counted then, and nothing is made of it but availability.
+        """Stretches in which no server ran that keeps its counts in the same place, oldest
+        first, the latest 100: nobody counted then, and nothing is made of it but
+        availability.
         """
 
     def __init__(
@@ -176,10 +180,11 @@ class ServiceLevel(_message.Message):
     there were none.
     """
     market_hours_availability: _builtins.float
-    """Share of the minutes in which the server ran and at least half of the calls were
-    answered, of all minutes in which the exchange of the United States was open, from
-    0 to 1. A minute without calls counts by whether the server ran; absent if the
-    exchange was closed throughout, or its calendar is not known.
+    """Share of the minutes in which a server ran for at least half of the time and at
+    least half of the calls were answered, of all minutes in which the exchange of the
+    United States was open, from 0 to 1. A minute without calls counts by whether a
+    server ran; absent if the exchange was closed throughout, or its calendar is not
+    known.
     """
     objective: _builtins.float
     """Share of calls that should be answered, as asked for."""
@@ -261,7 +266,7 @@ Global___RpcServiceLevel: _TypeAlias = RpcServiceLevel  # noqa: Y015
 
 @_typing.final
 class ProviderServiceLevel(_message.Message):
-    """ProviderServiceLevel is one vendor's: its calls are those that this server sent."""
+    """ProviderServiceLevel is one vendor's: its calls are those that left for it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -291,7 +296,9 @@ Global___ProviderServiceLevel: _TypeAlias = ProviderServiceLevel  # noqa: Y015
 
 @_typing.final
 class LatencyQuantiles(_message.Message):
-    """LatencyQuantiles are lengths of time, each at most 5 % too long."""
+    """LatencyQuantiles are lengths of time, each at most 5 % too long; what is shorter than
+    10 microseconds may be told as that.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -333,7 +340,7 @@ Global___LatencyQuantiles: _TypeAlias = LatencyQuantiles  # noqa: Y015
 
 @_typing.final
 class Downtime(_message.Message):
-    """Downtime is a stretch in which this server did not run."""
+    """Downtime is a stretch in which no server ran."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -341,11 +348,11 @@ class Downtime(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
-        """Where it begins: when the server was last known to run."""
+        """Where it begins: when one was last known to run."""
 
     @_builtins.property
     def end(self) -> _timestamp_pb2.Timestamp:
-        """Where it ends."""
+        """Where it ends: when one ran again, or at the end of the report."""
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""How well callers and vendors were served: counted, kept, and summed up."""
