@@ -5,6 +5,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +83,8 @@ again.
 A caller that sends `traceparent` has decided whether its trace is recorded; of all \
 others, `telemetry.sample_ratio` is. Which those are follows from the trace id, so all \
 servers that a trace passes decide alike. A failure names its trace in the trailer \
-`x-trace-id`, recorded or not."""
+`x-trace-id`, recorded or not. A span keeps its latest 32 events, and of each text the \
+first 2,048 characters."""
 
 LABELS = {
     "factor": "A part of the score: success, latency, completeness, soundness, "
@@ -167,6 +169,7 @@ async def told() -> list[Metric]:
             environ={"INGESTION_CALENDARS__CACHE_FOLDER": folder},
         )
         async with (
+            AsyncExitStack() as farewells,
             joined(settings, Mode(sandbox=True)) as house,
             metering(
                 settings,
@@ -175,6 +178,7 @@ async def told() -> list[Metric]:
                 Door(settings.grpc.max_concurrent_calls),
                 spans=None,
                 others=discovery_parts([Nowhere()]),
+                farewells=farewells,
             ) as page,
         ):
             return list(page.families())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import os
+import socket
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
@@ -20,6 +24,10 @@ from ingestion_server.web import Console, Guard, RecentFailures
 
 _LONGEST_PATH: Final = 100
 """What the name of a socket may have, on every system."""
+_PREFIX: Final = "ingestion-server-"
+_SOCKET: Final = "door"
+_MOST_SWEPT: Final = 1_000
+_ASK_SECONDS: Final = 0.1
 _log: Final = logging.getLogger(__name__)
 
 
@@ -64,13 +72,8 @@ class ConsoleDesk:
             return
         for folder in self._places():
             try:
-                made = await asyncio.to_thread(
-                    tempfile.TemporaryDirectory,
-                    prefix="ingestion-",
-                    dir=folder,
-                    ignore_cleanup_errors=True,
-                )
-                path = Path(self._folders.enter_context(made), "door")
+                made = await asyncio.to_thread(_folder, folder)
+                path = Path(self._folders.enter_context(made), _SOCKET)
                 if len(str(path)) > _LONGEST_PATH:
                     raise OSError(f"{path} is too long for a socket")  # noqa: TRY301
                 server.server.add_insecure_port(f"unix:{path}")
@@ -105,3 +108,30 @@ class ConsoleDesk:
         yield None
         # Where temporary files are forbidden, this must be writable all the same.
         yield self._settings.state.place()
+
+
+def _folder(place: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder that only this user can enter; it may block for a moment."""
+    sweep(place or Path(tempfile.gettempdir()))
+    return tempfile.TemporaryDirectory(
+        prefix=_PREFIX, dir=place, ignore_cleanup_errors=True
+    )
+
+
+def sweep(place: Path) -> None:
+    """Take away the folders of our own servers that were killed; never fails."""
+    for folder in itertools.islice(place.glob(f"{_PREFIX}*"), _MOST_SWEPT):
+        with suppress(OSError):
+            told = folder.lstat()
+            if stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid():
+                _remove_unless_served(folder)
+
+
+def _remove_unless_served(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(_ASK_SECONDS)
+        try:
+            asking.connect(str(folder / _SOCKET))
+        except ConnectionRefusedError:
+            (folder / _SOCKET).unlink()
+            folder.rmdir()

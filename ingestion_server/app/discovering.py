@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from random import Random
 from typing import final
 
 from ingestion_server.app.discovery_section import DiscoverySettings
+from ingestion_server.app.version import version
 from ingestion_server.app.words import host_and_port
 from ingestion_server.discovery import etcd
 from ingestion_server.discovery.conversation import Conversation, Login
@@ -43,20 +43,20 @@ class Discovery:
 
     async def run(self, grpc_address: str, http_address: str) -> None:
         """Be found until cancelled; the addresses are where the server listens."""
-        settings, version = self._settings, _version()
+        settings, number = self._settings, version()
         service, region = settings.service, settings.region or ""
         async with asyncio.TaskGroup() as tasks:
             if self._registrar is not None:
                 entry = etcd.entry(
                     service,
                     _told(settings.advertise_address, grpc_address),
-                    {"region": region, "version": version, "weight": settings.weight},
+                    {"region": region, "version": number, "weight": settings.weight},
                 )
                 tasks.create_task(self._registrar.run(entry), name="etcd")
             if self._file is not None:
                 content = targets(
                     _told(settings.advertise_http_address, http_address),
-                    {"service": service, "region": region, "version": version},
+                    {"service": service, "region": region, "version": number},
                 )
                 tasks.create_task(self._file.run(content), name="file_sd")
 
@@ -125,11 +125,3 @@ def _told(advertised: str | None, listening: str) -> str:
     _, port = host_and_port(advertised)
     host = advertised.rpartition(":")[0]
     return f"{host}:{port or host_and_port(listening)[1]}"
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("ingestion-server")
-    except importlib.metadata.PackageNotFoundError:
-        # Run from a folder of sources.
-        return "unknown"

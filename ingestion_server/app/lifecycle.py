@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +79,8 @@ async def served(
     async with (
         meters.task_errors.caught(asyncio.get_running_loop()),
         desk,
+        # So that the last metrics are on their way while all else ends.
+        AsyncExitStack() as farewells,
         # Before all that begins spans, and so closed after it.
         tracing(settings) as traces,
         joined(
@@ -100,6 +102,7 @@ async def served(
             door,
             spans=traces.counts if traces else None,
             others=discovery_parts(discovery.presences),
+            farewells=farewells,
         ) as page,
         serving(
             settings.http.address,

@@ -7,7 +7,6 @@ import platform
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, final
 
 import grpc
@@ -15,6 +14,7 @@ from google.protobuf import descriptor_pool
 
 from ingestion_server.app.settings import Settings
 from ingestion_server.app.tracing import resource_of
+from ingestion_server.app.version import version
 from ingestion_server.app.wiring import Joined
 from ingestion_server.service.admission import Door
 from ingestion_server.service.statuses import CODES, INTERNAL
@@ -76,7 +76,7 @@ class Meters:
 
 
 @asynccontextmanager
-async def metering(
+async def metering(  # noqa: PLR0913 - all that is counted
     settings: Settings,
     meters: Meters,
     house: Joined,
@@ -84,6 +84,7 @@ async def metering(
     *,
     spans: SpanCounts | None,
     others: Parts,
+    farewells: AsyncExitStack,
 ) -> AsyncIterator[MetricsPage]:
     """
     Count while the block lasts, and have the page that tells of it.
@@ -95,6 +96,7 @@ async def metering(
         door: the same.
         spans: what became of them; None = nobody traces.
         others: what else the page tells.
+        farewells: wait for the last of it to be sent, which is begun here.
 
     """
     jobs = JobWatch(house.jobs.tally)
@@ -113,6 +115,7 @@ async def metering(
                 export = await asyncio.to_thread(
                     _export, endpoint, settings, meters, page
                 )
+                farewells.push_async_callback(export.ended)
                 await stack.enter_async_context(export.running())
             yield page
     finally:
@@ -144,7 +147,7 @@ def _parts(meters: Meters, house: Joined, door: Door, jobs: JobWatch) -> Parts:
     accounts = house.ledger.accounts
     return {
         **build_parts(
-            version=version("ingestion-server"),
+            version=version(),
             python=platform.python_version(),
             grpc=grpc.__version__,
         ),

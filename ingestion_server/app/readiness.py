@@ -87,6 +87,7 @@ class Readiness:
         self._monotonic = monotonic
         self._lags: deque[tuple[float, float]] = deque(maxlen=LAG_LOOKS)
         self._unwritable = ""
+        self._blind = False
         self._settled = Settled()
         self.checks: tuple[Check, ...] = ()
         self.ready = True
@@ -109,8 +110,12 @@ class Readiness:
                     ready = self.look()
                 except Exception:  # noqa: BLE001 - logged
                     # Nobody is turned away because we cannot look.
-                    _log.exception("readiness cannot be judged any more")
-                    return
+                    self.ready = ready = True
+                    if not self._blind:
+                        _log.exception("readiness cannot be judged")
+                    self._blind = True
+                else:
+                    self._blind = False
                 if ready is not before:
                     await told(ready)
                 await self._clock.sleep(LOOK_SECONDS)
@@ -142,8 +147,16 @@ class Readiness:
 
     async def _write(self, folder: Path) -> None:
         while True:
-            self._unwritable = await asyncio.to_thread(unwritable, folder)
+            async with asyncio.TaskGroup() as tasks:
+                waiting = tasks.create_task(self._wait(folder), name="ledger's answer")
+                self._unwritable = await asyncio.to_thread(unwritable, folder)
+                waiting.cancel()
             await self._clock.sleep(WRITE_SECONDS)
+
+    async def _wait(self, folder: Path) -> None:
+        # A file system on the network may never answer, which is no error either.
+        await self._clock.sleep(WRITE_SECONDS)
+        self._unwritable = f"{folder} does not answer"
 
 
 def unavailable(vendors: Sequence[ProviderReport], now_ns: int) -> str:
@@ -161,11 +174,14 @@ def unwritable(folder: Path) -> str:
     except OSError as error:
         return _why(folder, error)
     try:
-        os.write(number, bytes(_PATTERN))
+        try:
+            os.write(number, bytes(_PATTERN))
+        finally:
+            # Some file systems tell only here that they are full.
+            os.close(number)
     except OSError as error:
         return _why(folder, error)
     finally:
-        os.close(number)
         with suppress(OSError):
             Path(name).unlink()
     return ""

@@ -6,11 +6,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from ingestion_server.app.redaction import blank_of
 from ingestion_server.app.settings import Settings
+from ingestion_server.app.version import version
 from ingestion_server.telemetry.otlp import pairs, span_exporter
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ def resource_of(settings: Settings) -> Mapping[str, str]:
     chosen = settings.telemetry
     return {
         "service.instance.id": _INSTANCE,
-        "service.version": version("ingestion-server"),
+        "service.version": version(),
         **pairs(chosen.resource_attributes or ""),
         "service.name": chosen.service_name,
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
-        "telemetry.sdk.version": version("opentelemetry-sdk"),
+        "telemetry.sdk.version": metadata.version("opentelemetry-sdk"),
     }

@@ -171,7 +171,7 @@ def _answered(method: str, made: Begins) -> Begins:
 def _streamed(method: str, made: Begins) -> Begins:
     def call(request: object, **options: Any) -> Any:  # noqa: ANN401 - gRPC's
         span = _span(method, options)
-        answers = made(request, **options)
+        answers = _made(made, request, options, span)
         if span is not None:
 
             def over() -> None:
@@ -187,12 +187,24 @@ def _streamed(method: str, made: Begins) -> Begins:
 def _begun(method: str, made: Begins) -> Begins:
     def call(request: object, **options: Any) -> Any:  # noqa: ANN401 - gRPC's
         span = _span(method, options)
-        answer = made(request, **options)
+        answer = _made(made, request, options, span)
         if span is not None:
             answer.add_done_callback(partial(_over, span))
         return answer
 
     return call
+
+
+def _made(
+    made: Begins, request: object, options: dict[str, Any], span: Span | None
+) -> Any:  # noqa: ANN401 - gRPC's
+    """Begin a call; one that does not begin, such as of a closed channel, is over."""
+    try:
+        return made(request, **options)
+    except BaseException:
+        if span is not None:
+            _end(span, grpc.StatusCode.UNKNOWN)
+        raise
 
 
 def _over(span: Span, call: _Ended) -> None:

@@ -161,9 +161,12 @@ class Door:
         return Visit(self, self._streams, context, rpc, is_lasting=True)
 
     def tell(self, details: RpcDetails) -> None:
-        """Let those hear who listen."""
+        """Let those hear who listen; a defect of theirs costs nobody an answer."""
         for hook in self._hooks:
-            hook(details)
+            try:
+                hook(details)
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged
+                _log.exception("a listener to calls failed: %r", hook)
 
     def enter(self, places: _Places) -> None:
         """

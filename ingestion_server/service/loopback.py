@@ -8,7 +8,7 @@ are counted, bounded, given deadlines, named in the log and traced.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Final, final
 
 import grpc
@@ -78,6 +78,7 @@ class Loopback(Rpcs):
             for name, method in self._descriptors.items()
         }
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._translating = asyncio.Lock()
 
     async def close(self) -> None:
         """End what is under way, and the connection."""
@@ -99,7 +100,7 @@ class Loopback(Rpcs):
 
         """
         method = self._descriptors[question.method.name]
-        request = _request(method, question)
+        request = await self._request(method, question)
         ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
             f"/{question.method.name}"
         )
@@ -111,7 +112,7 @@ class Loopback(Rpcs):
             )
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
-        return await _answer(method, answer, question.form)
+        return await self._answer(method, answer, question.form)
 
     @override
     async def stream(self, question: Question) -> AsyncGenerator[bytes, None]:
@@ -123,7 +124,7 @@ class Loopback(Rpcs):
 
         """
         method = self._descriptors[question.method.name]
-        request = _request(method, question)
+        request = await self._request(method, question)
         ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = (
             self._channel.unary_stream(f"/{question.method.name}")
         )
@@ -134,33 +135,48 @@ class Loopback(Rpcs):
         )
         try:
             async for answer in call:
-                yield await _answer(method, answer, question.form)
+                yield await self._answer(method, answer, question.form)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
         finally:
             call.cancel()
 
+    async def _request(self, method: MethodDescriptor, question: Question) -> bytes:
+        """Return the request as protobuf writes it."""
+        if question.form is Form.PROTO:
+            return question.message
+        return await self._translated(_read, method, question.message)
 
-def _request(method: MethodDescriptor, question: Question) -> bytes:
-    """Return the request as protobuf writes it."""
-    if question.form is Form.PROTO:
-        return question.message
+    async def _answer(
+        self, method: MethodDescriptor, answer: bytes, form: Form
+    ) -> bytes:
+        if form is Form.PROTO:
+            return answer
+        return await self._translated(_written, method, answer)
+
+    async def _translated(
+        self,
+        translate: Callable[[MethodDescriptor, bytes], bytes],
+        method: MethodDescriptor,
+        message: bytes,
+    ) -> bytes:
+        if len(message) <= _LONG:
+            return translate(method, message)
+        # One at a time: each thread takes its turns of the interpreter from the loop.
+        async with self._translating:
+            return await asyncio.to_thread(translate, method, message)
+
+
+def _read(method: MethodDescriptor, text: bytes) -> bytes:
+    """Return a request in JSON as protobuf writes it."""
     message: Message = GetMessageClass(method.input_type)()
     try:
-        json_format.Parse(question.message or b"{}", message)
+        json_format.Parse(text or b"{}", message)
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise RpcFailedError(
             "invalid_argument", f"this is no {method.input_type.name} in JSON: {error}"
         ) from error
     return message.SerializeToString()
-
-
-async def _answer(method: MethodDescriptor, answer: bytes, form: Form) -> bytes:
-    if form is Form.PROTO:
-        return answer
-    if len(answer) > _LONG:
-        return await asyncio.to_thread(_written, method, answer)
-    return _written(method, answer)
 
 
 def _written(method: MethodDescriptor, answer: bytes) -> bytes:

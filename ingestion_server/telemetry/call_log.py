@@ -65,6 +65,7 @@ class CallLog(OnCall):
         now = self._monotonic()
         key = (details.provider, level)
         meter = self._meters.get(key)
+        about = {"about": details.provider}
         if meter is None or now - meter.since_seconds >= self._seconds:
             if meter is not None and meter.suppressed:
                 self._logger.log(
@@ -72,6 +73,7 @@ class CallLog(OnCall):
                     "%s: … %d more suppressed",
                     details.provider,
                     meter.suppressed,
+                    extra=about,
                 )
             meter = self._meters[key] = _Meter(now)
         if meter.lines >= self._lines:
@@ -86,4 +88,5 @@ class CallLog(OnCall):
             details.outcome,
             details.seconds,
             suffix(details.detail),
+            extra=about,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NamedTuple, final
@@ -16,8 +17,11 @@ _MOST_EVENTS: Final = 1_000
 """Events that are counted apart; all others together are one more."""
 _SPARSE: Final = ("opentelemetry",)
 """Loggers that have one line in that time, all that they tell together."""
-_LONGEST_TEMPLATE: Final = 200
-_OTHERS: Final = ("", "others")
+_LONGEST_TEXT: Final = 200
+_OTHERS: Final = ("", 0, "others", "", "")
+
+_Event = tuple[str, int, str, str, str]
+"""A logger, a level, a template, what it is about, and what was raised."""
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class _Meter:
     since_seconds: float
     lines: int = 0
     left_out: int = 0
+    latest: str = ""
 
 
 class LeftOut(NamedTuple):
@@ -33,16 +38,19 @@ class LeftOut(NamedTuple):
 
     logger: str
     level: int
-    template: str
+    latest: str
+    """What the latest of them says."""
     lines: int
 
 
 @final
 class LogLimits:
     """
-    Count lines by their logger and template; threads may share it.
+    Count lines by their logger, level and template; threads may share it.
 
-    Of what is left out, the next line tells, whatever it is about.
+    So that a flood about one thing hides nothing else, they are counted apart by what
+    was logged with ``extra={"about": …}``, and by the kind of what was raised. Of what
+    is left out, the next line tells, whatever it is about.
     """
 
     def __init__(
@@ -56,7 +64,7 @@ class LogLimits:
         self._lines = lines
         self._seconds = seconds
         self._clock = clock
-        self._meters: dict[tuple[str, str], _Meter] = {}
+        self._meters: dict[_Event, _Meter] = {}
         self._looked_at_seconds = clock()
         self._lock = threading.Lock()
 
@@ -75,6 +83,7 @@ class LogLimits:
                 meter = self._meters[key] = _Meter(record.levelno, now)
             if meter.lines >= most:
                 meter.left_out += 1
+                meter.latest = _said(record)
                 return False
             meter.lines += 1
             return True
@@ -96,12 +105,26 @@ class LogLimits:
                     self._meters[key] = _Meter(meter.level, now, lines=1)
                 else:
                     del self._meters[key]
-        for (logger, template), meter in over:
+        for (logger, *_), meter in over:
             if meter.left_out:
-                yield LeftOut(logger, meter.level, template, meter.left_out)
+                yield LeftOut(logger, meter.level, meter.latest, meter.left_out)
 
-    def _event(self, record: logging.LogRecord) -> tuple[tuple[str, str], int]:
+    def _event(self, record: logging.LogRecord) -> tuple[_Event, int]:
         for name in _SPARSE:
             if record.name == name or record.name.startswith(f"{name}."):
-                return (name, ""), 1
-        return (record.name, str(record.msg)[:_LONGEST_TEMPLATE]), self._lines
+                return (name, 0, "", "", ""), 1
+        template = str(record.msg)[:_LONGEST_TEXT]
+        about = str(getattr(record, "about", ""))[:_LONGEST_TEXT]
+        kind = record.exc_info[0] if record.exc_info else None
+        raised = kind.__name__ if kind else ""
+        return (record.name, record.levelno, template, about, raised), self._lines
+
+
+def _said(record: logging.LogRecord) -> str:
+    """Return what a line says, cut between words: half a secret is not recognised."""
+    text = str(record.msg)
+    with suppress(Exception):
+        text = record.getMessage()
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return text[:_LONGEST_TEXT].rpartition(" ")[0]

@@ -17,6 +17,14 @@ from ingestion_server.telemetry.log_limits import LeftOut, LogLimits
 _HANDLER_NAME: Final = "ingestion_server"
 _LONGEST_DETAIL: Final = 300
 _OF_NO_REQUEST: Final = "of_no_request"
+_CONTROLS: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+_ENDS: Final = {code: f"\\u{code:04x}" for code in _CONTROLS if code > ord("~")}
+"""What many take for the end of a line, or a terminal for a command, as JSON has it."""
+_SHOWN: Final = {
+    **{code: ascii(chr(code))[1:-1] for code in _CONTROLS},
+    ord("\t"): "\t",
+}
+"""The same, and more, as Python has it."""
 
 
 def _as_it_is(text: str) -> str:
@@ -88,6 +96,8 @@ class PlainLine(logging.Formatter):
     """
     Write ``time level logger: message``; line ends within are shown as ``\\n``.
 
+    So are all characters by which a terminal can be told what to do.
+
     The request that it is about, and its trace, stand at the end.
     """
 
@@ -97,7 +107,7 @@ class PlainLine(logging.Formatter):
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
-        text = text.replace("\r", "\\r").replace("\n", "\\n")
+        text = text.translate(_SHOWN)
         text += "".join(f" {name}={value}" for name, value in _request(record).items())
         return f"{_utc(record)} {record.levelname:<7} {record.name}: {text}"
 
@@ -127,7 +137,13 @@ class JsonLine(logging.Formatter):
             line["facts"] = facts
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return dumps(line, ensure_ascii=False)
+        try:
+            text = dumps(line, ensure_ascii=False, allow_nan=False, default=str)
+        except ValueError:
+            # No number, or an endless one, which JSON has no word for.
+            line["facts"] = str(facts)
+            text = dumps(line, ensure_ascii=False, default=str)
+        return text.translate(_ENDS)
 
 
 def suffix(detail: str) -> str:
@@ -138,11 +154,11 @@ def suffix(detail: str) -> str:
 
 
 def _summary(left_out: LeftOut) -> logging.LogRecord:
-    told = "… %d more of these were left out: %s"
+    told = "… %d more of these were left out, the latest: %s"
     record = logging.LogRecord(
         *(left_out.logger, left_out.level, "", 0),
         told,
-        (left_out.lines, left_out.template),
+        (left_out.lines, left_out.latest),
         None,
     )
     # Not of the request that happens to write the next line.

@@ -26,8 +26,9 @@ from ingestion_server.telemetry.export_metrics import ExportCounter
 from ingestion_server.telemetry.otlp_points import metrics_data
 
 _log: Final = logging.getLogger(__name__)
-_LAST_SECONDS: Final = 1.5
-"""How long the last ones may take to leave."""
+_LAST_SECONDS: Final = 1.0
+_ABORT_SECONDS: Final = 0.3
+"""How long the last ones may take to leave, and giving that up."""
 
 
 @final
@@ -68,10 +69,12 @@ class MetricsExport:
         self._since_ns = now_ns()
         self._sending: asyncio.Future[MetricExportResult] | None = None
         self._told = False
+        self._is_away = False
+        self._ending: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Send until the block ends, and then a last time, if that is quickly done."""
+        """Send until the block ends; then begin to send a last time, see ``ended``."""
         task = asyncio.create_task(self._run(), name="metrics export")
         try:
             yield
@@ -79,28 +82,44 @@ class MetricsExport:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            await self._end()
+            # Now, while all that is read is there still.
+            data = None if self._is_away else self._read()
+            self._ending = asyncio.create_task(self._end(data), name="last metrics")
+
+    async def ended(self) -> None:
+        """
+        Wait until the last ones have left, but not for longer than a second or so.
+
+        A collector that did not take what it was sent before is not tried again.
+        """
+        if self._ending is not None:
+            await self._ending
 
     async def _run(self) -> None:
         while True:
             await self._sleep(self._interval_seconds)
             await self._send()
 
-    async def _end(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_SECONDS):
-                if self._sending is not None:
-                    await asyncio.shield(self._sending)
-                await self._send()
+    async def _end(self, data: MetricsData | None) -> None:
+        if data is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_SECONDS):
+                    if self._sending is not None:
+                        await asyncio.shield(self._sending)
+                    await self._sent(data)
         # Who waits before another try is woken by this.
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_SECONDS):
+            async with asyncio.timeout(_ABORT_SECONDS):
                 await asyncio.shield(_in_thread(self._close))
 
     async def _send(self) -> None:
-        result = MetricExportResult.FAILURE
+        data = self._read()
+        if data is not None:
+            await self._sent(data)
+
+    def _read(self) -> MetricsData | None:
         try:
-            data = metrics_data(
+            return metrics_data(
                 self._families(),
                 self._resource,
                 since_ns=self._since_ns,
@@ -108,11 +127,15 @@ class MetricsExport:
             )
         except Exception:  # noqa: BLE001 - whatever it is, the next ones may be well
             self._tell("metrics could not be read for the collector")
-        else:
-            self._sending = _in_thread(lambda: self._export(data))
-            result = await asyncio.shield(self._sending)
-            self._sending = None
-        if result is not MetricExportResult.SUCCESS:
+            self._counter.failures += 1
+            return None
+
+    async def _sent(self, data: MetricsData) -> None:
+        self._sending = _in_thread(lambda: self._export(data))
+        result = await asyncio.shield(self._sending)
+        self._sending = None
+        self._is_away = result is not MetricExportResult.SUCCESS
+        if self._is_away:
             self._counter.failures += 1
 
     def _export(self, data: MetricsData) -> MetricExportResult:

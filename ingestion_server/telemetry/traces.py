@@ -46,12 +46,14 @@ _DELAY_MS: Final = 1_000.0
 """How long spans are gathered before they are sent."""
 _LIMITS: Final = SpanLimits(
     max_span_attributes=64,
-    max_events=128,
+    max_events=32,
     max_links=32,
     max_event_attributes=16,
-    max_span_attribute_length=2_048,
 )
-"""What a stream that lasts for days, or a vendor's words, may take of one span."""
+"""What a stream that lasts for days may take: 25 kilobytes, the latest events."""
+_LONGEST_TEXT: Final = 2_048
+_MOST_TEXTS: Final = 64
+"""What a vendor's words may take. The SDK's own limits cut no events, and warn."""
 _CLOSE_SECONDS: Final = 1.0
 _ABORT_SECONDS: Final = 0.3
 """How long the last spans may take to leave, and giving that up."""
@@ -169,13 +171,19 @@ class Traces(Tracer):
         """Begin a part of a span."""
         return self._span(name, set_span_in_context(span, Context()), kind, link)
 
-    def blanked(self, value: Value) -> Value:
-        """Return what an attribute is, without secrets."""
+    def told(self, value: Value) -> Value:
+        """Return what an attribute is, without secrets, and not too long."""
         if isinstance(value, str):
-            return self._blank(value)
+            return self.text(value)
         if isinstance(value, Sequence):
-            return [self._blank(each) for each in value]
+            return [self.text(each) for each in value[:_MOST_TEXTS]]
         return value
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets, that is not too long and can be sent."""
+        text = self._blank(text)[:_LONGEST_TEXT]
+        # Half of a pair cannot be encoded, and all spans of its batch would be lost.
+        return text if text.isascii() else text.encode(errors="replace").decode()
 
     def _span(self, name: str, above: Context, kind: Kind, link: Origin | None) -> Span:
         links = [Link(_context_of(each)) for each in (link,) if each and each.span_id]
@@ -215,21 +223,21 @@ class _Recorded(Span):
     @override
     def set(self, name: str, value: Value) -> None:
         if not self._is_over:
-            self._span.set_attribute(name, self._traces.blanked(value))
+            self._span.set_attribute(name, self._traces.told(value))
 
     @override
     def event(self, name: str, attributes: Mapping[str, Value]) -> None:
         if not self._is_over:
-            blanked = self._traces.blanked
+            told = self._traces.told
             self._span.add_event(
-                name, {key: blanked(value) for key, value in attributes.items()}
+                name, {key: told(value) for key, value in attributes.items()}
             )
 
     @override
     def fail(self, kind: str, detail: str = "") -> None:
         if not self._is_over:
             self._span.set_attribute("error.type", kind)
-            said = str(self._traces.blanked(detail))
+            said = self._traces.text(detail)
             self._span.set_status(Status(StatusCode.ERROR, said))
 
     @override

@@ -92,10 +92,14 @@ def routes(rpcs: RpcsNow, guard: Guard) -> list[web.RouteDef]:
         try:
             with calls.one():
                 question = await _question(request, method, form)
-                return web.Response(
+                response = web.Response(
                     body=await known.unary(question),
                     headers={"Content-Type": f"application/{form}"},
                 )
+                # Within the place: who does not read would keep an answer in memory,
+                # and could ask for the next one.
+                await _delivered(request, response)
+                return response
         except RpcFailedError as error:
             return refused(error)
 
@@ -172,7 +176,8 @@ async def _question(request: web.Request, method: Method, form: Form) -> Questio
 def _timeout_seconds(request: web.Request, method: Method) -> float | None:
     told = request.headers.get("Connect-Timeout-Ms", "")
     if _MILLISECONDS.fullmatch(told):
-        return int(told) / 1000
+        # gRPC takes 0 for no time limit at all.
+        return max(int(told), 1) / 1000
     return None if method.streams else _LONGEST_SECONDS
 
 
@@ -186,7 +191,7 @@ async def _streamed(
     await response.prepare(request)
     failed: RpcFailedError | None = None
     # Who has left is told nothing.
-    with contextlib.suppress(ConnectionError, TimeoutError):
+    with contextlib.suppress(ConnectionError), _hanging_up(request):
         try:
             with places.one():
                 question = await _question(request, method, form)
@@ -200,6 +205,23 @@ async def _streamed(
         await _sent(response, envelopes.ended(failed))
         await response.write_eof()
     return response
+
+
+async def _delivered(request: web.Request, response: web.Response) -> None:
+    with contextlib.suppress(ConnectionError), _hanging_up(request):
+        async with asyncio.timeout(_WRITE_SECONDS):
+            await response.prepare(request)
+            await response.write_eof()
+
+
+@contextlib.contextmanager
+def _hanging_up(request: web.Request) -> Iterator[None]:
+    """Close the connection of who has not read in time; it would stay open for ever."""
+    try:
+        yield
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
 
 
 async def _sent(response: web.StreamResponse, data: bytes) -> None:

@@ -7,11 +7,12 @@ import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from typing_extensions import override
 
 from ingestion_server.web import connect, failures, health, pages
 from ingestion_server.web import metrics as metrics_page
@@ -20,6 +21,8 @@ from ingestion_server.web.guard import Guard
 from ingestion_server.web.health import ReportNow
 from ingestion_server.web.metrics import Metrics
 
+MOST_CONNECTIONS: Final = 512
+"""Whoever comes then is hung up on: each takes a file, and callers need files too."""
 _LONGEST_LINE: Final = 4096
 _KEEPALIVE_SECONDS: Final = 15.0
 _SHUTDOWN_SECONDS: Final = 0.5
@@ -89,6 +92,9 @@ async def serving(
     runner = web.AppRunner(
         app,
         access_log=None,
+        # Nobody needs to send us anything compressed, and unpacking what somebody sends
+        # all the same would hold up the loop, and with it every caller.
+        auto_decompress=False,
         handle_signals=False,
         # Who leaves takes what he has asked for with him.
         handler_cancellation=True,
@@ -99,18 +105,46 @@ async def serving(
     )
     await runner.setup()
     try:
-        host, _, port = address.rpartition(":")
-        try:
-            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            why = "the port is taken" if taken else error.strerror or str(error)
-            raise OSError(
-                error.errno, f"cannot listen on {address} (http.address): {why}"
-            ) from error
-        yield int(runner.addresses[0][1])
+        async with _listening(runner, address) as port:
+            yield port
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, address: str) -> AsyncIterator[int]:
+    handlers = runner.server
+    if handlers is None:
+        raise RuntimeError("the runner was not set up")
+
+    def connected() -> asyncio.Protocol:
+        crowded = len(handlers.connections) >= MOST_CONNECTIONS
+        return _HungUp() if crowded else handlers()
+
+    host, _, port = address.rpartition(":")
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            connected, host.strip("[]"), int(port), backlog=128
+        )
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "the port is taken" if taken else error.strerror or str(error)
+        raise OSError(
+            error.errno, f"cannot listen on {address} (http.address): {why}"
+        ) from error
+    try:
+        yield int(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+
+
+class _HungUp(asyncio.Protocol):
+    """Be a connection that is one too many."""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Every loop's has it, though not every loop's is a subclass.
+        cast("asyncio.Transport", transport).abort()
 
 
 @web.middleware

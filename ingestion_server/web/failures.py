@@ -48,6 +48,8 @@ class RecentFailures(OnRpc):
     def __init__(self, now_ns: Callable[[], int]) -> None:
         """Begin with none; ``now_ns`` tells the time since 1970 UTC."""
         self._now_ns = now_ns
+        self.since_ms: Final = now_ns() // _NS_PER_MS
+        """When it began to count, in milliseconds since 1970 UTC."""
         self._kept: deque[Failure] = deque(maxlen=MOST_KEPT)
         self._count = 0
 
@@ -95,7 +97,12 @@ def routes(failures: RecentFailures, guard: Guard) -> list[web.RouteDef]:
         after = int(seen) if seen.isascii() and seen.isdecimal() else 0
         return web.Response(
             body=msgspec.json.encode(
-                {"count": failures.count, "failures": failures.after(after)}
+                {
+                    # Whoever sees another one has numbers of a server that is gone.
+                    "sinceMs": failures.since_ms,
+                    "count": failures.count,
+                    "failures": failures.after(after),
+                }
             ),
             content_type="application/json",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -27,6 +28,7 @@ TOKEN = "open-sesame-open-sesame"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 PATIENCE_SECONDS = 30
+OURS = "ingestion-server-"
 
 
 def settings(folder: Path, **more: Mapping[str, object]) -> Settings:
@@ -198,6 +200,29 @@ async def test_its_socket_is_private_and_goes_with_the_server(
 
     assert during == [0o700]
     assert sockets(tmp_path) == []
+
+
+def test_what_killed_servers_have_left_is_taken_away_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    gone, served, other, begun = (
+        tmp_path / name for name in (f"{OURS}1", f"{OURS}2", "x", f"{OURS}3")
+    )
+    for folder in (gone, served, other, begun):
+        folder.mkdir()
+    (tmp_path / f"{OURS}4").symlink_to(other)
+    with contextlib.ExitStack() as stack:
+        for folder in (gone, served, other):
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listening.bind(str(folder / "door"))
+            if folder is served:
+                listening.listen()
+        console.sweep(tmp_path)
+
+        assert not gone.exists()
+        assert (served / "door").exists()
+        assert (other / "door").exists()
+        assert begun.exists()
 
 
 async def test_where_no_socket_can_be_made_callers_are_served_and_the_page_says_so(

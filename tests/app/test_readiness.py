@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from tests.clocks import ManualClock
 from tests.port.small_disks import mounted
 
 NOW_NS = 1_000_000_000
+PATIENCE_SECONDS = 30
 
 
 def health(position: BreakerPosition, **more: Any) -> Health:
@@ -232,14 +236,95 @@ def test_a_server_that_stops_says_that_and_not_what_else_is_wrong() -> None:
     assert watch.readiness.report(Stage.STOPPING, {}).stage is Stage.STOPPING
 
 
-async def test_a_look_that_fails_turns_nobody_away() -> None:
-    def broken() -> list[ProviderReport]:
-        raise KeyError("gone")
+async def test_looks_that_fail_turn_nobody_away_and_are_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    vendors, told = [vendor("off", unusable="off")], list[bool]()
+    is_broken = False
 
+    def looked_at() -> list[ProviderReport]:
+        if is_broken:
+            raise KeyError("gone")
+        return vendors
+
+    clock = ManualClock()
     readiness = Readiness(
-        broken, ledger_folder=None, lag_seconds=lambda: 0.0, clock=ManualClock()
+        looked_at,
+        ledger_folder=None,
+        lag_seconds=lambda: 0.0,
+        clock=clock,
+        monotonic=clock.monotonic,
     )
 
-    await readiness.run(lambda _: asyncio.sleep(0))
+    async def tell(ready: bool) -> None:  # noqa: FBT001 - as the port has it
+        told.append(ready)
 
-    assert readiness.report(Stage.READY, {}).stage is Stage.READY
+    running = asyncio.create_task(readiness.run(tell))
+    try:
+        await clock.advance(LOOK_SECONDS)
+        is_broken = True
+        for _ in range(3):
+            await clock.advance(LOOK_SECONDS)
+        blind = readiness.report(Stage.READY, {}).stage
+        is_broken = False
+        for _ in range(3):
+            await clock.advance(LOOK_SECONDS)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert blind is Stage.READY
+    assert told == [False, True, False]
+    assert [record.getMessage() for record in caplog.records] == [
+        "readiness cannot be judged"
+    ]
+
+
+def test_a_disk_that_tells_only_at_the_end_that_it_is_full_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+
+    def full(number: int) -> None:
+        close(number)
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "close", full)
+    told = unwritable(tmp_path)
+    monkeypatch.undo()
+
+    assert told == f"{tmp_path} cannot be written: Disk quota exceeded"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_folder_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, clock = threading.Event(), ManualClock(runs=False)
+
+    def hang(folder: Path) -> str:
+        assert folder == tmp_path
+        answer.wait(PATIENCE_SECONDS)
+        return ""
+
+    monkeypatch.setattr("ingestion_server.app.readiness.unwritable", hang)
+    readiness = Readiness(
+        lambda: [WELL],
+        ledger_folder=tmp_path,
+        lag_seconds=lambda: 0.0,
+        clock=clock,
+        monotonic=clock.monotonic,
+    )
+    running = asyncio.create_task(readiness.run(lambda _: asyncio.sleep(0)))
+    try:
+        for _ in range(10):
+            await clock.advance(LOOK_SECONDS)
+        silent = [check for check in readiness.checks if not check.ok]
+        was_ready = readiness.ready
+    finally:
+        answer.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert [check.why for check in silent] == [f"{tmp_path} does not answer"]
+    assert not was_ready

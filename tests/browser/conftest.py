@@ -110,9 +110,15 @@ def server(
 Open = Callable[..., Page]
 
 
-def _is_status(text: str) -> bool:
-    """Return whether the browser tells that a call was refused; tests do that."""
-    return text.startswith("Failed to load resource: the server responded with")
+def _is_wanted(text: str) -> bool:
+    """Return whether it tells of what tests do: refuse calls, and stop servers."""
+    return text.startswith(
+        (
+            "Failed to load resource: the server responded with",
+            "Failed to load resource: net::ERR_CONNECTION_REFUSED",
+            "Failed to load resource: net::ERR_INCOMPLETE_CHUNKED_ENCODING",
+        )
+    )
 
 
 @pytest.fixture
@@ -121,7 +127,9 @@ def opened(browser: Browser, server: Server) -> Iterator[Open]:
     complaints: list[str] = []
     contexts = []
 
-    def open_page(*, width: int = 1280, scheme: Any = "light") -> Page:
+    def open_page(
+        *, width: int = 1280, scheme: Any = "light", url: str = server.url
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
@@ -134,7 +142,7 @@ def opened(browser: Browser, server: Server) -> Iterator[Open]:
             "console",
             lambda said: (
                 complaints.append(f"{said.type}: {said.text}")
-                if said.type in {"error", "warning"} and not _is_status(said.text)
+                if said.type in {"error", "warning"} and not _is_wanted(said.text)
                 else None
             ),
         )
@@ -143,11 +151,11 @@ def opened(browser: Browser, server: Server) -> Iterator[Open]:
             "request",
             lambda request: (
                 complaints.append(f"asked elsewhere: {request.url}")
-                if not request.url.startswith((server.url, "data:"))
+                if not request.url.startswith((url, "data:"))
                 else None
             ),
         )
-        page.goto(server.url)
+        page.goto(url)
         return page
 
     yield open_page

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 import urllib.error
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, TOKEN, Open, Server
+from tests.browser.conftest import (
+    PACKAGE,
+    PATIENCE_MS,
+    TOKEN,
+    Open,
+    Server,
+    posted,
+)
+from tests.process.programs import ANY_PORTS, Program, isolated
 
 pytestmark = pytest.mark.timeout(180)
 expect.set_options(timeout=PATIENCE_MS)
@@ -410,6 +419,15 @@ def test_every_control_has_a_name_and_every_panel_a_heading(page: Page) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
 
 
+def test_what_changes_every_second_is_not_read_aloud(page: Page) -> None:
+    aloud = "place => !!place.closest('[role=status], [role=alert], [aria-live]')"
+
+    for place in ("tape-note", "lost-age", "vendors-note", "jobs-note", "errors-note"):
+        assert not page.locator(f"#{place}").evaluate(aloud), place
+    for place in ("state", "lost-since", "tape-said", "tape-error", "fetch-error"):
+        assert page.locator(f"#{place}").evaluate(aloud), place
+
+
 def test_everything_can_be_reached_and_used_with_the_keyboard_alone(
     page: Page,
 ) -> None:
@@ -443,3 +461,50 @@ def test_a_server_that_is_gone_is_said_in_words_with_the_age_of_what_one_sees(
     page.unroute("**/*")
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.locator("#state")).to_have_text("ready")
+
+
+def test_what_happens_and_what_fails_after_a_restart_is_told_as_well(
+    opened: Open, server: Server, tmp_path: Path
+) -> None:
+    del server  # its page is another one
+    environment = isolated(tmp_path) | {"INGESTION_HTTP__OPERATOR_TOKEN": TOKEN}
+    off = {"name": "yahoo", "enabled": False}
+    on = off | {"enabled": True}
+    with Program(["serve", *ANY_PORTS, "--sandbox"], environment) as program:
+        _, http = program.addresses()
+        page = opened(url=f"http://{http}/")
+        for change in (off, on, off, on):
+            posted_to(http, change)
+        fail(http, "OLD")
+        expect(page.locator("#news li")).to_have_count(4)
+        expect(page.locator("#errors .said")).to_contain_text("OLD")
+        program.stopped()
+        expect(page.locator("#state")).to_have_text("not connected")
+
+    ports = ("--grpc", "127.0.0.1:0", "--http", http)
+    with Program(["serve", *ports, "--sandbox"], environment) as program:
+        program.addresses()
+        fail(http, "NEW")
+        fail(http, "NEWER")
+        expect(page.locator("#state")).to_have_text("ready")
+        posted_to(http, off)
+
+        expect(page.locator("#news li")).to_have_count(5)
+        expect(page.locator("#errors-note")).to_have_text("2 since the start")
+        expect(page.locator("#errors .said")).to_have_count(2)
+        expect(page.locator("#errors")).not_to_contain_text("OLD")
+
+
+def fail(http: str, name: str) -> None:
+    """Make a call that fails."""
+    with pytest.raises(urllib.error.HTTPError):
+        posted(f"http://{http}/{PACKAGE}.ProviderService/GetProvider", {"name": name})
+
+
+def posted_to(http: str, change: dict[str, object]) -> None:
+    """Change a vendor, as an operator."""
+    posted(
+        f"http://{http}/{PACKAGE}.ProviderService/UpdateProvider",
+        change,
+        Authorization=f"Bearer {TOKEN}",
+    )

@@ -117,6 +117,18 @@ async def test_a_stream_is_one_span_until_its_end(
     assert sent(server).startswith(header(spans[1]))
 
 
+async def test_a_call_that_cannot_even_begin_is_a_span_that_ends(
+    server: FakeServer, exported: InMemorySpanExporter
+) -> None:
+    client = SyncClient(server.target)
+    client.close()
+    with pytest.raises(ValueError, match="closed"):
+        list(client.fetch_batch(["AAPL"]))
+
+    (span,) = exported.get_finished_spans()
+    assert not span.status.is_ok
+
+
 def test_a_context_without_a_recorder_is_passed_on(server: FakeServer) -> None:
     caller = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from ingestion_server.domain.errors import ServerStoppingError
-from ingestion_server.service.admission import Door
+from ingestion_server.ports.hooks import RpcDetails
+from ingestion_server.ports.tracing import here
+from ingestion_server.service.admission import Context, Door
 
 
 async def fails() -> None:
@@ -77,3 +80,28 @@ async def test_who_is_cancelled_takes_the_work_along() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert given_up.is_set()
+
+
+class NoMetadata:
+    """Be a call of which nothing is told."""
+
+    def invocation_metadata(self) -> Any:
+        """Return nothing."""
+        return ()
+
+
+async def test_a_defect_of_a_listener_costs_nobody_an_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[RpcDetails] = []
+
+    def broken(details: RpcDetails) -> None:
+        raise ZeroDivisionError(details.rpc)
+
+    door = Door(1, hooks=[broken, heard.append])
+    async with door.call(cast("Context", NoMetadata()), "IngestionService/Fetch"):
+        pass
+
+    assert [details.code for details in heard] == ["OK"]
+    assert here() is None
+    assert [record.levelname for record in caplog.records] == ["ERROR"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as Packed
 from google.rpc import error_details_pb2, status_pb2
 from marketdata.ingestion.v1 import (
@@ -133,6 +135,31 @@ async def test_a_long_answer_is_whole(tmp_path: Path) -> None:
         answer = await calls.unary(question(calls, "GetProvider", b'{"name": "many"}'))
 
     assert json.loads(answer)["provider"]["name"] == "ü" * 50_000
+
+
+async def test_long_messages_are_translated_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that translate take the interpreter from the loop, and from callers."""
+    inside, most = 0, 0
+    translate = json_format.MessageToJson
+
+    def counted(*args: Any, **more: Any) -> str:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        # Long enough for another to come in, if it could.
+        threading.Event().wait(0.02)
+        inside -= 1
+        return translate(*args, **more)
+
+    monkeypatch.setattr(json_format, "MessageToJson", counted)
+    async with loopback(tmp_path, Servicer()) as calls:
+        asked = question(calls, "GetProvider", b'{"name": "many"}')
+        answers = await asyncio.gather(*(calls.unary(asked) for _ in range(8)))
+
+    assert len({len(answer) for answer in answers}) == 1
+    assert most == 1
 
 
 async def test_an_answer_beyond_8_megabytes_is_not_taken(tmp_path: Path) -> None:

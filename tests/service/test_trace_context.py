@@ -49,3 +49,31 @@ def test_a_state_that_is_too_long_is_left_out() -> None:
 
     assert caller is not None
     assert not caller.state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "rubbish",
+        "a=b=c",
+        "Upper=1",
+        "a=\x7f",
+        ",".join(f"k{number}=1" for number in range(33)),
+        "a=" + "x" * 8_000,
+    ],
+)
+def test_a_state_that_is_not_valid_is_left_out(state: str) -> None:
+    caller = caller_of(f"00-{TRACE}-{SPAN}-01", state)
+
+    assert caller is not None
+    assert not caller.state
+
+
+@pytest.mark.parametrize(
+    "state", ["a=1", "a=1 , b=2", "0tenant@vendor=x y", "a=" + "x" * 256]
+)
+def test_a_state_that_is_valid_is_kept_whole(state: str) -> None:
+    caller = caller_of(f"00-{TRACE}-{SPAN}-01", state)
+
+    assert caller is not None
+    assert caller.state == state

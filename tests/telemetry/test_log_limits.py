@@ -97,7 +97,9 @@ def test_of_one_event_so_many_lines_are_written_and_then_how_many_were_not() -> 
 
     failed = [line for line in log.lines if "failed" in line]
     assert len(failed) == 4
-    assert failed[-1].endswith("… 7 more of these were left out: failed %d times")
+    assert failed[-1].endswith(
+        "… 7 more of these were left out, the latest: failed 9 times"
+    )
     assert "house:" in failed[-1]
 
 
@@ -122,6 +124,24 @@ def test_all_that_telemetry_itself_says_is_one_line_a_minute() -> None:
 
     ours = [line for line in log.lines if "opentelemetry" in line]
     assert 5 <= len(ours) <= 10
+    # What is wrong is still told when it has been wrong for long.
+    assert "Failed to export 5" in ours[-1]
+
+
+def test_a_flood_about_one_thing_hides_nothing_else() -> None:
+    log = Log(lines=2)
+
+    for _ in range(100):
+        log.write("calls", "%s failed", "yahoo", about="yahoo")
+        log.write("calls", "%s failed", "fine", levelno=logging.DEBUG)
+        log.write("rpc", "a defect", exc_info=(OSError, OSError("disk"), None))
+    log.write("calls", "%s failed", "finnhub", about="finnhub")
+    log.write("calls", "%s failed", "loud")
+    log.write("rpc", "a defect", exc_info=(KeyError, KeyError("bug"), None))
+
+    assert len([line for line in log.lines if "yahoo" in line]) == 2
+    for what in ("finnhub", "loud", "KeyError"):
+        assert [line for line in log.lines if what in line]
 
 
 def test_events_without_end_take_no_memory_without_end_and_no_more_lines() -> None:

@@ -60,6 +60,29 @@ def test_a_json_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ValueError: invalid literal" in line["exception"]
 
 
+def test_odd_text_is_one_line_and_still_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd = "a\u2028b\x85c\x1b[2Jd\x00e\x7f\u2029\x9bf"
+    house = logging.getLogger("house")
+
+    configure_logging("INFO", json=True)
+    house.info("odd %s", odd)
+    house.info("facts", extra={"facts": {"share": float("nan")}})
+    (first, second) = capsys.readouterr().err.splitlines()
+    configure_logging("INFO")
+    house.info("odd %s", odd)
+    (plain,) = capsys.readouterr().err.splitlines()
+
+    def refused(word: str) -> float:
+        raise AssertionError(word)
+
+    assert json.loads(first)["message"] == f"odd {odd}"
+    assert "nan" in json.loads(second, parse_constant=refused)["facts"]
+    assert plain.isprintable()
+    assert plain.endswith("odd a\\u2028b\\x85c\\x1b[2Jd\\x00e\\x7f\\u2029\\x9bf")
+
+
 def test_configuring_again_replaces_and_does_not_add(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

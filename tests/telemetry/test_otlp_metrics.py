@@ -99,8 +99,10 @@ async def exporting(
         interval_seconds=60,
         sleep=turns.sleep,
     )
-    async with asyncio.timeout(30), export.running():
-        yield turns
+    async with asyncio.timeout(30):
+        async with export.running():
+            yield turns
+        await export.ended()
 
 
 async def grpc_exporter(port: int, headers: Mapping[str, str] | None = None) -> Any:
@@ -234,10 +236,12 @@ async def test_a_page_that_cannot_be_read_is_counted_and_the_next_one_is_sent(
     export = MetricsExport(
         read, exporter, RESOURCE, counter, interval_seconds=60, sleep=turns.sleep
     )
-    async with asyncio.timeout(30), export.running():
-        for _ in range(2):
-            turns.next()
-            await turned(counter)
+    async with asyncio.timeout(30):
+        async with export.running():
+            for _ in range(2):
+                turns.next()
+                await turned(counter)
+        await export.ended()
 
     assert counter.failures == 2
     assert [record.levelname for record in caplog.records] == ["ERROR"]
@@ -300,6 +304,37 @@ async def test_the_end_does_not_wait_for_a_collector_that_hangs() -> None:
         collector.well.set()
 
     assert took < 4.0
+
+
+async def test_a_collector_that_was_away_is_not_tried_again_at_the_end() -> None:
+    exporter = Moody(MetricExportResult.FAILURE)
+    counter = ExportCounter()
+    async with exporting(exporter, counter) as turn:
+        turn.next()
+        await turned(counter)
+
+    assert exporter.closed.is_set()
+    assert counter.failures == 1
+
+
+async def test_the_last_ones_leave_while_all_else_ends() -> None:
+    collector = MetricsCollector()
+    collector.well.clear()
+    async with asyncio.timeout(30), listening(collector) as port:
+        export = MetricsExport(
+            page().families,
+            await grpc_exporter(port),
+            RESOURCE,
+            ExportCounter(),
+            interval_seconds=60,
+        )
+        async with export.running():
+            pass
+        # The block is over, and what it sent has not been taken.
+        await collector.came.wait()
+        collector.well.set()
+        await export.ended()
+        assert points(collector.latest["acme_things_total"]) == {(): 7}
 
 
 async def test_the_last_ones_are_sent_at_the_end() -> None:

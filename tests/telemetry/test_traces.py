@@ -253,4 +253,37 @@ def test_an_event_a_second_for_a_week_does_not_grow_without_end() -> None:
             root.event("stream gap", {"ingestion.reason": str(number) * 1_000})
     recorder.close()
 
-    assert len(kept.spans[0].events) <= 128
+    events = kept.spans[0].events
+    assert len(events) <= 32
+    assert events[-1].attributes is not None
+    assert str(events[-1].attributes["ingestion.reason"]).startswith("49994999")
+
+
+def test_what_a_vendor_says_takes_no_room_without_end_and_is_no_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept = Kept()
+    recorder = traces(kept)
+    with within(recorder) as root:
+        root.set("ingestion.reason", "x" * 100_000)
+        root.set("ingestion.candidates", ["x" * 100_000] * 10_000)
+        root.event("stream gap", {"ingestion.reason": "x" * 100_000})
+        root.fail("INTERNAL", "x" * 100_000)
+    recorder.close()
+
+    assert len(kept.spans[0].to_json()) < 200_000
+    assert not caplog.records
+
+
+def test_a_text_that_cannot_be_encoded_costs_no_other_span() -> None:
+    collector = TraceCollector()
+    with over_grpc(collector) as url:
+        recorder = traces(span_exporter(url, "grpc", {}))
+        with within(recorder) as root:
+            root.fail("INTERNAL", "half a pair: \ud800")
+            root.set("ingestion.reason", "Zürich \ud800")
+        recorder.close()
+
+    assert recorder.counts.exported == 1
+    assert collector.one("rpc").message == "half a pair: ?"
+    assert collector.one("rpc").attributes["ingestion.reason"] == "Zürich ?"

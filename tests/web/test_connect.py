@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import socket
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -68,6 +70,15 @@ async def test_time_and_trace_go_with_the_call_and_nothing_else_does() -> None:
     (asked,) = rpcs.asked
     assert asked.headers == {"traceparent": trace, "x-request-id": "mine"}
     assert asked.timeout_seconds == 1.5
+
+
+async def test_who_waits_no_time_at_all_is_not_taken_to_wait_for_ever() -> None:
+    rpcs = FakeRpcs()
+
+    async with visited(rpcs) as visitor:
+        await visitor.call(READ, Connect_Timeout_Ms="0")
+
+    assert rpcs.asked[0].timeout_seconds == 0.001
 
 
 async def test_a_call_that_names_no_time_ends_all_the_same() -> None:
@@ -411,3 +422,93 @@ async def test_who_leaves_takes_the_call_back() -> None:
             await ended.wait()
         with pytest.raises(asyncio.CancelledError):
             await calling
+
+
+ASKED = (JSON["Content-Type"], b"{}")
+LONG = 8 << 20
+"""More than the buffers between two ends of a connection take."""
+
+
+async def unread(port: int, method: str, kind: str, body: bytes) -> socket.socket:
+    """Make a call, and read nothing of its answer."""
+    caller = socket.socket()
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    caller.settimeout(0)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(caller, ("127.0.0.1", port))
+    head = (
+        f"POST /{method} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    await loop.sock_sendall(caller, head.encode() + body)
+    return caller
+
+
+async def left_of(caller: socket.socket) -> int:
+    """Read until the other side has closed the connection, and count the bytes."""
+    loop, count = asyncio.get_running_loop(), 0
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while data := await loop.sock_recv(caller, 1 << 16):
+                count += len(data)
+    return count
+
+
+async def test_who_does_not_read_an_answer_keeps_his_place_until_he_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connect, "MOST_CALLS", 2)
+    monkeypatch.setattr(connect, "_WRITE_SECONDS", 1.0)
+    inside = asyncio.Semaphore(0)
+
+    def long(question: Question) -> bytes:
+        del question
+        inside.release()
+        return bytes(LONG)
+
+    rpcs = FakeRpcs(answer=long)
+
+    async with visited(rpcs) as visitor:
+        slow = [await unread(visitor.port, READ, *ASKED) for _ in range(2)]
+        for _ in slow:
+            await inside.acquire()
+        crowded, _ = await visitor.call(READ)
+        rpcs.answer = lambda question: question.message
+        async with asyncio.timeout(10):
+            while True:
+                again, _ = await visitor.call(READ)
+                if again != crowded:
+                    break
+                # There is no event of the other side's.
+                await asyncio.sleep(0.05)
+        left = [await left_of(caller) for caller in slow]
+        for caller in slow:
+            caller.close()
+
+    assert (crowded, again) == (429, 200)
+    assert max(left) < LONG
+
+
+async def test_who_does_not_read_a_stream_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connect, "_WRITE_SECONDS", 0.5)
+    ended = asyncio.Event()
+
+    async def endless(question: Question) -> AsyncGenerator[bytes, None]:
+        del question
+        try:
+            while True:
+                yield bytes(LONG)
+        finally:
+            ended.set()
+
+    async with visited(FakeRpcs(answers=endless)) as visitor:
+        kind, body = CONNECT["Content-Type"], b"\0\0\0\0\x02{}"
+        caller = await unread(visitor.port, WATCH, kind, body)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        left = await left_of(caller)
+        caller.close()
+
+    assert left < LONG

@@ -195,6 +195,7 @@ async def test_what_failed_is_told_with_what_finds_it_in_logs_and_traces() -> No
             told = await reply.json()
 
     assert told == {
+        "sinceMs": 1_700_000_000_000,
         "count": 1,
         "failures": [
             {

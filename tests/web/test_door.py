@@ -1,16 +1,19 @@
 """Probes learn whether the server lives and takes calls; others learn little."""
 
 import asyncio
+import contextlib
 import errno
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import aiohttp
 import pytest
+import uvloop
 
 from ingestion_server.web import Check, Report, Stage
 from ingestion_server.web import serving as serving_with
+from ingestion_server.web.door import MOST_CONNECTIONS
 
 
 def metrics(accept: str) -> tuple[bytes, str]:
@@ -189,3 +192,69 @@ async def test_ipv6_is_served() -> None:
         pytest.skip(f"no IPv6 here: {error}")
 
     assert answer.endswith(b"ok")
+
+
+async def test_what_comes_compressed_is_not_unpacked() -> None:
+    """To unpack it costs a thousand times what it costs to send; here, it cannot be."""
+    sent = (
+        b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"
+        b"Content-Length: 8\r\n\r\nno gzip!"
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    async with serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 405")
+    assert answer.endswith(b"ok")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_only_so_many_connections_are_kept(
+    run: Callable[[Coroutine[None, None, None]], None],
+) -> None:
+    run(crowded())
+
+
+async def crowded() -> None:
+    """Take all places, come once more, and again once there is one."""
+    async with (
+        serving("127.0.0.1:0", lambda: Report(Stage.READY)) as port,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(MOST_CONNECTIONS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"ok")
+        turned_away, other = await asyncio.open_connection("127.0.0.1", port)
+        stack.callback(other.close)
+        async with asyncio.timeout(10):
+            told = await turned_away.read()
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(10):
+            while True:
+                again = await answered(port)
+                if again:
+                    break
+                # There is no event of the other side's.
+                await asyncio.sleep(0.05)
+
+    assert told == b""
+    assert again.endswith(b"ok")
+
+
+async def answered(port: int) -> bytes:
+    """Return an answer; empty if the connection was not kept."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()

@@ -9,6 +9,7 @@ const MOST = 100;
 const OFTEN = 2000;
 
 let seen = 0;
+let since = null;
 
 export function startErrors() {
   poll(refresh, OFTEN, (error) => say(byId("errors-note"), `not told any more: ${inShort(error)}; trying again…`));
@@ -20,10 +21,14 @@ async function refresh() {
   const told = await reply.json();
   const list = byId("errors");
   // A server that has begun anew counts anew.
-  if (told.count < seen) {
-    seen = 0;
+  if (told.sinceMs !== since) {
+    since = told.sinceMs;
     list.replaceChildren();
-    return;
+    if (seen) {
+      seen = 0;
+      await refresh();
+      return;
+    }
   }
   for (const failure of told.failures) {
     seen = failure.number;

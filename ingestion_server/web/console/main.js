@@ -47,6 +47,7 @@ async function health() {
   lastHeard = Date.now();
   unanswered = 0;
   byId("lost").hidden = true;
+  say(byId("lost-since"), "");
   document.body.classList.remove("old");
   const wrong = (told.checks ?? []).filter((check) => !check.ok).map((check) => `${check.name}: ${check.why}`);
   const pill = byId("state");
@@ -60,10 +61,10 @@ async function health() {
 function lost() {
   unanswered += 1;
   if (unanswered < 2 && lastHeard) return;
-  const since = lastHeard ? ` since ${clock(lastHeard)}; what you see is ${span((Date.now() - lastHeard) / 1000)} old` : "";
-  const banner = byId("lost");
-  banner.hidden = false;
-  say(banner, `The server does not answer${since}. Trying again…`);
+  byId("lost").hidden = false;
+  // What changes each time is no alert, or screen readers would speak of nothing else.
+  say(byId("lost-since"), `The server does not answer${lastHeard ? ` since ${clock(lastHeard)}` : ""}`);
+  say(byId("lost-age"), `${lastHeard ? `; what you see is ${span((Date.now() - lastHeard) / 1000)} old` : ""}. Trying again…`);
   document.body.classList.add("old");
   const pill = byId("state");
   pill.className = "pill bad";

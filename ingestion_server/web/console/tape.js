@@ -80,6 +80,7 @@ function failed(error) {
   }
   // A token may be too old to go on with; then the tape begins anew, and says so.
   if (error instanceof CallError) token = "";
+  say(byId("tape-said"), `${broken}; trying again`);
   note();
   return true;
 }

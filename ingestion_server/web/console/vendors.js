@@ -20,8 +20,8 @@ const forecasts = new Map();
 const histories = new Map();
 const news = [];
 let order = [];
-let lastEvent = 0;
-let lastAlert = 0;
+const lastEvent = { number: 0, at: 0 };
+const lastAlert = { number: 0, at: 0 };
 let onRoster = () => {};
 
 /** Begin; `hear` is told the names of all vendors whenever they may have changed. */
@@ -48,9 +48,7 @@ function gotProviders(told) {
   paint(providers.keys());
   order = [...providers.values()].sort((one, other) => (one.priority ?? 0) - (other.priority ?? 0)).map((each) => each.name);
   for (const event of told.events ?? []) {
-    // A stream that begins anew tells the latest again.
-    if (Number(event.number) <= lastEvent) continue;
-    lastEvent = Number(event.number);
+    if (isOld(event, lastEvent)) continue;
     tell(ms(event.at), `${event.provider}${event.dataKind ? ` ${event.dataKind}` : ""}`, EVENTS[event.kind] ?? word(event.kind, "KIND_"), event.detail, event.kind === "KIND_BREAKER_OPENED" ? "bad" : "");
   }
   say(byId("vendors-note"), `as of ${clock(ms(told.asOf))}`);
@@ -58,6 +56,16 @@ function gotProviders(told) {
   sample();
   draw();
   onRoster(order);
+}
+
+/** A stream that begins anew tells the latest again; a server that does counts from 1. */
+function isOld(item, last) {
+  const number = Number(item.number);
+  const at = ms(item.at);
+  if (number <= last.number && at <= last.at) return true;
+  last.number = number;
+  last.at = at;
+  return false;
 }
 
 const EVENTS = {
@@ -76,8 +84,7 @@ function gotQuotas(told) {
   for (const window of told.windows ?? []) windows.set(`${window.provider} ${window.name}`, window);
   for (const account of told.providers ?? []) accounts.set(account.provider, account);
   for (const alert of told.alerts ?? []) {
-    if (Number(alert.number) <= lastAlert) continue;
-    lastAlert = Number(alert.number);
+    if (isOld(alert, lastAlert)) continue;
     tell(ms(alert.at), `${alert.provider} ${alert.window}`, ALERTS[alert.kind] ?? word(alert.kind, "QUOTA_ALERT_KIND_"), alert.detail, "warn");
   }
   draw();
