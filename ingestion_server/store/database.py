@@ -78,6 +78,7 @@ class Database:
         self._place = place
         self._engine = engine
         self._working: set[asyncio.Task[Any]] = set()
+        self._abandoned: set[asyncio.Task[Any]] = set()
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """
@@ -89,7 +90,16 @@ class Database:
         task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                self._abandoned.add(task)
+            raise
+
+    async def settled(self) -> None:
+        """Wait for the work of those who have left, whose effects are still to come."""
+        await asyncio.gather(*self._abandoned, return_exceptions=True)
 
     async def quiet(self) -> None:
         """Wait for work that nobody waits for any more."""
@@ -97,6 +107,7 @@ class Database:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)
+        self._abandoned.discard(task)
         if not task.cancelled():
             # Whoever wanted it may have left, and is not told.
             task.exception()

@@ -276,6 +276,8 @@ class SqlJobStore(JobStore):
         states = {UnitState.RUNNING}
         if to is UnitState.CANCELLED:
             states.add(UnitState.PENDING)
+        # Whoever was made to leave may be taking units at this moment.
+        await self.database.settled()
         async with self.database.transaction() as connection:
             await locked(connection, job_id)
             some = or_(*(RUN.c[each.value] > 0 for each in states))

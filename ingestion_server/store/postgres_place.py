@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, Protocol, final
 
@@ -37,6 +37,27 @@ class _Wire(Protocol):
     def is_closed(self) -> bool: ...
 
 
+def pooled(url: str, connections: int, connecting: Mapping[str, object]) -> AsyncEngine:
+    """
+    Return what connects when it is needed, with so many connections at most.
+
+    Raises:
+        ModuleNotFoundError: The driver is not installed.
+        TypeError, ValueError: The driver does not know what the url asks of it.
+
+    """
+    return create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_SECONDS,
+        # So that nobody notices that it was restarted.
+        pool_pre_ping=True,
+        connect_args=dict(connecting),
+        hide_parameters=True,
+    )
+
+
 @final
 class PostgresPlace(Place):
     """
@@ -68,16 +89,7 @@ class PostgresPlace(Place):
         async with AsyncExitStack() as stack:
             with in_words(self):
                 try:
-                    engine = create_async_engine(
-                        self._url,
-                        pool_size=_CONNECTIONS,
-                        max_overflow=0,
-                        pool_timeout=POOL_SECONDS,
-                        # So that nobody notices that it was restarted.
-                        pool_pre_ping=True,
-                        connect_args=_CONNECTING,
-                        hide_parameters=True,
-                    )
+                    engine = pooled(self._url, _CONNECTIONS, _CONNECTING)
                     stack.push_async_callback(engine.dispose)
                     stack.push_async_callback(self._let_go)
                     await self._lock()

@@ -15,8 +15,9 @@ from sqlalchemy.pool import NullPool
 from typing_extensions import override
 
 from ingestion_server.domain.errors import StateUnavailableError
-from ingestion_server.store.database import POOL_SECONDS, Place, in_words
-from ingestion_server.store.postgres_place import PostgresPlace
+from ingestion_server.store.database import Place, in_words
+from ingestion_server.store.postgres_place import PostgresPlace, pooled
+from ingestion_server.store.sqlite_place import cause_of, sqlite_code
 
 _WAIT_SECONDS: Final = 5.0
 """How long to wait for a program of somebody else that writes."""
@@ -78,7 +79,7 @@ class ReportFile(Place):
     @override
     def told(self, error: Exception) -> str:
         """Say what is wrong, and what to do."""
-        code = _code(error)
+        code = sqlite_code(error)
         # "SQLITE_IOERR_WRITE" is a kind of "SQLITE_IOERR".
         match code.split("_")[1:2]:
             case ["FULL"]:
@@ -94,7 +95,7 @@ class ReportFile(Place):
                     f"waiting for {_WAIT_SECONDS:g} s; close that"
                 )
             case _:
-                return f"{self.name} cannot be used: {_why(error)}"
+                return f"{self.name} cannot be used: {cause_of(error)}"
 
     async def ready(self) -> None:
         """
@@ -136,16 +137,7 @@ class ReportServer(Place):
     async def opened(self) -> AsyncIterator[AsyncEngine]:
         """Have it until the block ends; nothing is connected yet."""
         try:
-            engine = create_async_engine(
-                self._url,
-                pool_size=_CONNECTIONS,
-                max_overflow=0,
-                pool_timeout=POOL_SECONDS,
-                # So that nobody notices that it was restarted.
-                pool_pre_ping=True,
-                connect_args=_CONNECTING,
-                hide_parameters=True,
-            )
+            engine = pooled(self._url, _CONNECTIONS, _CONNECTING)
         except ModuleNotFoundError as error:
             raise StateUnavailableError(f"{error.name} is not installed") from error
         try:
@@ -164,18 +156,3 @@ class ReportServer(Place):
 
     async def ready(self) -> None:
         """Be there: a database is made by whoever runs it."""
-
-
-def _code(error: BaseException | None) -> str:
-    """Return SQLite's name for what has happened; empty if it was not SQLite."""
-    while error is not None:
-        if name := getattr(error, "sqlite_errorname", ""):
-            return str(name)
-        error = getattr(error, "orig", None) or error.__cause__
-    return ""
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(getattr(error, "orig", None) or error)

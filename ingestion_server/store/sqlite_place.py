@@ -75,7 +75,7 @@ class SqlitePlace(Place):
     def told(self, error: Exception) -> str:
         """Say what is wrong, and what to do."""
         # "SQLITE_IOERR_WRITE" is a kind of "SQLITE_IOERR".
-        match _code(error).split("_")[1:2]:
+        match sqlite_code(error).split("_")[1:2]:
             case ["FULL"]:
                 return f"{self._path} cannot be written: the disk is full; make room"
             case ["NOTADB" | "CORRUPT"]:
@@ -90,7 +90,9 @@ class SqlitePlace(Place):
                     f"waiting for {_WAIT_SECONDS:g} s; close that"
                 )
             case _:
-                return f"cannot keep jobs in {self._path}: {_why(error)}; {_ELSEWHERE}"
+                return (
+                    f"cannot keep jobs in {self._path}: {cause_of(error)}; {_ELSEWHERE}"
+                )
 
     async def _lock(self, stack: AsyncExitStack) -> None:
         path = self._path.with_name(f"{self._path.name}.lock")
@@ -103,7 +105,7 @@ class SqlitePlace(Place):
             await lock.exec_driver_sql("pragma journal_mode = memory")
             await lock.exec_driver_sql("begin exclusive")
         except OperationalError as error:
-            if _code(error) != "SQLITE_BUSY":
+            if sqlite_code(error) != "SQLITE_BUSY":
                 raise
             raise StateUnavailableError(
                 f"another server has the jobs in {self._path}: two would do the same "
@@ -162,7 +164,7 @@ def _url(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
-def _code(error: BaseException | None) -> str:
+def sqlite_code(error: BaseException | None) -> str:
     """Return SQLite's name for what has happened; empty if it was not SQLite."""
     while error is not None:
         if name := getattr(error, "sqlite_errorname", ""):
@@ -171,7 +173,8 @@ def _code(error: BaseException | None) -> str:
     return ""
 
 
-def _why(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
+    """Return what the system or the database says itself of a failure."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(getattr(error, "orig", None) or error)
