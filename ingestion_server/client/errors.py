@@ -73,6 +73,8 @@ class FailureDetails:
     """The wrong fields of the query."""
     request_id: str = ""
     """Finds the request in the server's log; empty if the server did not say."""
+    trace_id: str = ""
+    """Finds its trace, if that was recorded; empty if the server did not say."""
 
 
 class IngestionClientError(Exception):
@@ -123,6 +125,11 @@ class IngestionClientError(Exception):
     def request_id(self) -> str:
         """Finds the request in the server's log; empty if the server did not say."""
         return self.details.request_id
+
+    @property
+    def trace_id(self) -> str:
+        """Finds its trace, if that was recorded; empty if the server did not say."""
+        return self.details.trace_id
 
 
 class InvalidQueryError(IngestionClientError):

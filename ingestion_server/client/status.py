@@ -25,6 +25,7 @@ from ingestion_server.client.errors import (
 DOMAIN: Final = "ingestion.marketdata"
 DETAILS_KEY: Final = "grpc-status-details-bin"
 REQUEST_ID_KEY: Final = "x-request-id"
+TRACE_ID_KEY: Final = "x-trace-id"
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -103,11 +104,12 @@ def _details(
     """Read google.rpc.Status, if the trailers hold one."""
     values = dict(trailers)
     request_id = str(values.get(REQUEST_ID_KEY, ""))
+    trace_id = str(values.get(TRACE_ID_KEY, ""))
     status = status_pb2.Status()
     try:
         status.ParseFromString(values.get(DETAILS_KEY, b""))
     except DecodeError:
-        return FailureDetails(code=code, request_id=request_id)
+        return FailureDetails(code=code, request_id=request_id, trace_id=trace_id)
 
     info = error_details_pb2.ErrorInfo()
     retry = error_details_pb2.RetryInfo()
@@ -130,4 +132,5 @@ def _details(
             for violation in wrong.field_violations
         ),
         request_id=request_id,
+        trace_id=trace_id,
     )

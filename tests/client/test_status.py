@@ -84,7 +84,11 @@ def test_a_status_without_a_reason_is_named(server: FakeServer) -> None:
 
 
 def test_unreadable_details_do_not_hide_the_status(server: FakeServer) -> None:
-    rubbish = (("grpc-status-details-bin", b"\xff\xff"), ("x-request-id", "r-7"))
+    rubbish = (
+        ("grpc-status-details-bin", b"\xff\xff"),
+        ("x-request-id", "r-7"),
+        ("x-trace-id", "t-7"),
+    )
 
     error = raised(
         server, Refusal(grpc.StatusCode.ABORTED, message="oh", trailers=rubbish)
@@ -93,4 +97,5 @@ def test_unreadable_details_do_not_hide_the_status(server: FakeServer) -> None:
     assert type(error) is errors.UnexpectedStatusError
     assert "oh" in str(error)
     assert error.request_id == "r-7"
+    assert error.trace_id == "t-7"
     assert error.__notes__ == ["Request r-7 in the server's log."]
