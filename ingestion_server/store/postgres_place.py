@@ -37,7 +37,9 @@ class _Wire(Protocol):
     def is_closed(self) -> bool: ...
 
 
-def pooled(url: str, connections: int, connecting: Mapping[str, object]) -> AsyncEngine:
+def pooled(
+    url: str | URL, connections: int, connecting: Mapping[str, object]
+) -> AsyncEngine:
     """
     Return what connects when it is needed, with so many connections at most.
 

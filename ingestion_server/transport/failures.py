@@ -15,13 +15,6 @@ from typing import Final
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
-from websockets.exceptions import (
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidProxy,
-    InvalidURI,
-    ProxyError,
-)
 
 from ingestion_server.domain.errors import (
     MalformedPayloadError,
@@ -74,25 +67,11 @@ FOREIGN: Final[Mapping[type[Exception], _Row]] = {
     aiohttp.ClientError: _CUT,
     ContentEncodingError: _ENCODING,
     HttpProcessingError: _NOT_HTTP,
-    # before there is a WebSocket
-    InvalidURI: _ADDRESS,
-    InvalidProxy: (
-        ProviderUnavailableError,
-        "cannot be reached: the proxy's address is no url",
-    ),
-    ProxyError: (
-        ProviderUnavailableError,
-        "cannot be reached: the proxy refused",
-    ),
-    InvalidMessage: (
-        ProviderUnavailableError,
-        "did not answer the handshake with HTTP",
-    ),
-    InvalidHandshake: (
+    aiohttp.WSServerHandshakeError: (
         ProviderUnavailableError,
         "did not agree to a WebSocket",
     ),
-    # below both
+    # below that
     TimeoutError: _TIMED_OUT,
     socket.gaierror: _UNKNOWN_NAME,
     ssl.SSLCertVerificationError: _CERTIFICATE,

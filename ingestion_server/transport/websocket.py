@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import final
+from contextlib import asynccontextmanager, suppress
+from typing import Final, final
 from urllib.parse import SplitResult, urlsplit
 
+import aiohttp
 import msgspec
-from typing_extensions import override
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import CloseCode
+from yarl import URL
 
-from ingestion_server.domain.errors import (
-    CredentialsRefusedError,
-    ProviderError,
-    ProviderUnavailableError,
-    QuotaExhaustedError,
-)
-from ingestion_server.kit.statuses import check_status
+from ingestion_server.domain.errors import ProviderUnavailableError
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.http import HttpRequest, HttpResponse
+from ingestion_server.ports.http import HttpRequest
 from ingestion_server.ports.stream import Socket
-from ingestion_server.transport import failures, hops
+from ingestion_server.transport import failures, hops, proxies
+from ingestion_server.transport.handshake import Handshake, Line
 from ingestion_server.transport.redaction import Redactor
 
 _MESSAGE = str | bytes
+# What a peer does not say when it closes (RFC 6455, 7.1.5).
+_NO_CODE: Final = 1005
+_CUT: Final = "cut the connection"
+# What sending raises once the connection is lost.
+_LOST: Final = (aiohttp.ClientError, ConnectionError)
 
 
 class SocketLimits(msgspec.Struct, frozen=True):
@@ -84,12 +80,11 @@ class WebSocketDialler:
         """
         self._clock = clock
         self._hosts = hosts
-        self._sandbox = None if rebase is None else urlsplit(rebase)
+        self._sandbox = (
+            None if rebase is None else urlsplit(rebase)._replace(scheme="ws")
+        )
         self._redactor = redactor or Redactor()
         self._limits = limits or SocketLimits()
-        self._logger = logging.getLogger(f"{__name__}.library")
-        # It would log the handshake, and the key with it.
-        self._logger.disabled = True
         self._tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
@@ -111,75 +106,73 @@ class WebSocketDialler:
             schemes=hops.WEBSOCKET,
         )
         name = f"{request.provider} ({address.hostname})"
-        connection = await self._opened(request, address, name)
-        socket = _Socket(
-            connection,
-            provider=request.provider,
-            name=name,
-            clock=self._clock,
-            redactor=self._redactor,
-            limits=self._limits,
-        )
-        tasks = [
-            asyncio.create_task(work, name=f"websocket:{request.provider}")
-            for work in (socket.read(), socket.ping())
-        ]
-        try:
-            yield socket
-        finally:
-            socket.end()
-            for task in tasks:
-                task.cancel()
-            try:
-                await self._closed(connection)
-            finally:
-                ended = await asyncio.gather(*tasks, return_exceptions=True)
-            for error in ended:
-                if isinstance(error, Exception):
-                    raise error  # a bug, not a loss
+        handshake = Handshake(request.provider, name, self._clock, self._redactor)
+        # One for each connection: there are few, and each may be cut by itself.
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=1),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The one clock of opening is that of ``_opened``.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            middlewares=(handshake,),
+        ) as session:
+            connection = await self._opened(session, request, address, name)
+            socket = _Socket(
+                connection,
+                handshake.line,
+                provider=request.provider,
+                name=name,
+                clock=self._clock,
+                redactor=self._redactor,
+                limits=self._limits,
+            )
+            async with socket.alive():
+                yield socket
 
     async def _opened(
-        self, request: HttpRequest, address: SplitResult, name: str
-    ) -> ClientConnection:
+        self,
+        session: aiohttp.ClientSession,
+        request: HttpRequest,
+        address: SplitResult,
+        name: str,
+    ) -> aiohttp.ClientWebSocketResponse:
         try:
-            return await self._dialled(request, address)
-        except InvalidStatus as error:
-            refusal = self._refusal(request.provider, name, error)
-            raise refusal from self._chained(error)
-        except ImportError as error:
-            raise ProviderUnavailableError(
-                f"{name} cannot be reached: a SOCKS proxy is not supported",
-                provider=request.provider,
-            ) from error
+            async with asyncio.timeout(self._limits.open_seconds):
+                return await self._dialled(session, request, address, name)
         except failures.CAUGHT as error:
             raise failures.mapped(
                 error, provider=request.provider, host=address.hostname or ""
-            ) from self._chained(error)
+            ) from failures.chained(error, self._redactor.text)
 
     async def _dialled(
-        self, request: HttpRequest, address: SplitResult
-    ) -> ClientConnection:
-        limits, sandbox = self._limits, self._sandbox
-        if sandbox is not None:
-            address = address._replace(scheme="ws")
-        dial = partial(
-            _Handshake,
-            hops.on_the_wire(address, None),
-            additional_headers=request.headers,
-            compression=None,
-            open_timeout=limits.open_seconds,
+        self,
+        session: aiohttp.ClientSession,
+        request: HttpRequest,
+        address: SplitResult,
+        name: str,
+    ) -> aiohttp.ClientWebSocketResponse:
+        limits, headers = self._limits, list(request.headers)
+        proxy: str | None = None
+        context: ssl.SSLContext | bool = True
+        if self._sandbox is not None:
+            # Only where it is dialled differs.
+            headers.append(("Host", address.netloc))
+        else:
+            proxy = proxies.proxy_for(address, provider=request.provider, name=name)
+            if address.scheme == "wss":
+                context = await self._context()
+        return await session.ws_connect(
+            URL(hops.on_the_wire(address, self._sandbox), encoded=True),
+            headers=headers,
+            proxy=proxy,
+            ssl=context,
             # The pongs are waited for below, where it is seen when they come.
-            ping_interval=None,
-            close_timeout=limits.close_seconds,
-            max_size=limits.message_bytes,
-            logger=self._logger,
+            autoping=False,
+            autoclose=False,
+            compress=0,
+            timeout=aiohttp.ClientWSTimeout(ws_close=limits.close_seconds),
+            # aiohttp takes what is smaller.
+            max_msg_size=limits.message_bytes + 1,
         )
-        if sandbox is not None:
-            # Only where it is dialled differs: ``Host`` is that of the address.
-            return await dial(host=sandbox.hostname, port=sandbox.port, proxy=None)
-        if address.scheme == "wss":
-            return await dial(ssl=await self._context())
-        return await dial()
 
     async def _context(self) -> ssl.SSLContext:
         """Return what TLS is spoken by; reading the certificates takes a while."""
@@ -187,62 +180,15 @@ class WebSocketDialler:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         return self._tls
 
-    def _refusal(self, provider: str, name: str, error: InvalidStatus) -> ProviderError:
-        headers = error.response.headers
-        response = HttpResponse(
-            error.response.status_code,
-            b"",
-            {"retry-after": "\n".join(headers.get_all("Retry-After"))},
-            self._clock.now_ns(),
-        )
-        try:
-            check_status(provider, response)
-        except (CredentialsRefusedError, QuotaExhaustedError) as refusal:
-            return refusal
-        except ProviderError as refusal:
-            retry_after_seconds = refusal.retry_after_seconds
-        else:
-            retry_after_seconds = None
-        return ProviderUnavailableError(
-            f"{name} answered the handshake with HTTP {response.status}",
-            provider=provider,
-            retry_after_seconds=retry_after_seconds,
-        )
-
-    def _chained(self, error: Exception) -> Exception | None:
-        return failures.chained(error, self._redactor.text)
-
-    async def _closed(self, connection: ClientConnection) -> None:
-        """Say goodbye, but wait no longer than that for a peer that is dead."""
-        try:
-            async with asyncio.timeout(self._limits.close_seconds):
-                await connection.close()
-        except TimeoutError:
-            pass  # it is cut below
-        finally:
-            connection.transport.abort()
-
-
-class _Handshake(connect):
-    """Open a connection where it was asked for, and nowhere else."""
-
-    @override
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Return the answer as the failure that it is, wherever it leads."""
-        return exc
-
 
 @final
 class _Socket:
-    """
-    Be one open connection.
+    """Be one open connection."""
 
-    Its two tasks, ``read`` and ``ping``, are run by whoever opened it.
-    """
-
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything it is made from
         self,
-        connection: ClientConnection,
+        connection: aiohttp.ClientWebSocketResponse,
+        line: Line,
         *,
         provider: str,
         name: str,
@@ -251,6 +197,7 @@ class _Socket:
         limits: SocketLimits,
     ) -> None:
         self._connection = connection
+        self._line = line
         self._provider = provider
         self._name = name
         self._clock = clock
@@ -266,19 +213,23 @@ class _Socket:
         self._loss = ""
         """What ended the connection; empty while it lives."""
         self._alive = False
-        """Whether a message came since the last ping."""
+        """Whether anything came since the last ping."""
+        self._pong = asyncio.Event()
 
     @property
     def heard_at(self) -> float:
-        """Return when a message or a pong was heard last."""
+        """Return when anything was heard last."""
         return self._heard_at
 
     async def send(self, message: str) -> None:
         """Send one message; raises ``ProviderUnavailableError`` once it is lost."""
         try:
-            await self._connection.send(message)
-        except ConnectionClosed as error:
-            raise self._lost(self._loss or self._cause(error)) from None
+            if not self._loss:
+                await self._connection.send_str(message)
+                return
+        except _LOST:
+            pass
+        raise self._lost(self._loss or _CUT)
 
     async def receive(self) -> _MESSAGE:
         """Return the next message; what came before a loss is still returned."""
@@ -298,59 +249,118 @@ class _Socket:
         self._taken(self._characters)
         return messages
 
-    async def read(self) -> None:
+    @asynccontextmanager
+    async def alive(self) -> AsyncIterator[None]:
+        """Read and ping for as long as the block takes; the connection ends with it."""
+        tasks = [
+            asyncio.create_task(work, name=f"websocket:{self._provider}")
+            for work in (self._read(), self._ping())
+        ]
+        try:
+            yield
+        finally:
+            self._end("was left")
+            self._room.set()
+            try:
+                await self._leave(tasks[0])
+            finally:
+                self._line.transport.abort()
+                for task in tasks:
+                    task.cancel()
+                ended = await asyncio.gather(*tasks, return_exceptions=True)
+                # It is cut: this lets go of it, and waits for nobody.
+                await self._connection.close()
+            for error in ended:
+                if isinstance(error, Exception):
+                    raise error  # a bug, not a loss
+
+    async def _leave(self, reading: asyncio.Task[None]) -> None:
+        """Say goodbye, but wait no longer than that for a peer that is dead."""
+        try:
+            async with asyncio.timeout(self._limits.close_seconds):
+                await self._connection.close()
+                # What was said last is on its way only when the line is closed.
+                await asyncio.wait({reading, self._line.gone})
+        except TimeoutError:
+            pass  # it is cut by the caller
+
+    async def _read(self) -> None:
         """Queue what comes, as long as there is room, until the connection is lost."""
-        receive, queue, limits = self._connection.recv, self._queue, self._limits
+        receive, monotonic = self._connection.receive, self._clock.monotonic
+        text, body = self._redactor.text, self._redactor.body
+        queue, limits = self._queue, self._limits
         try:
             while True:
-                message = await receive()
-                self._heard_at = self._clock.monotonic()
+                frame = await receive()
+                self._heard_at = monotonic()
                 self._alive = True
-                if isinstance(message, str):
-                    message = self._redactor.text(message)
+                message: _MESSAGE
+                if frame.type is aiohttp.WSMsgType.TEXT:
+                    message = text(frame.data)
+                elif frame.type is aiohttp.WSMsgType.BINARY:
+                    message = body(frame.data)
+                elif await self._goes_on(frame):
+                    continue
                 else:
-                    message = self._redactor.body(message)
+                    return
                 queue.append(message)
                 self._characters += len(message)
                 self._news.set()
                 if (
                     len(queue) >= limits.queue_messages
                     or self._characters >= limits.queue_characters
-                ):
+                ) and not self._loss:
                     self._room.clear()
                     await self._room.wait()
-        except ConnectionClosed as error:
-            self._loss = self._loss or self._cause(error)
         finally:
-            self.end()
+            self._end("was left")
 
-    def end(self) -> None:
-        """Let nobody wait for messages for ever, whatever it is that ended this."""
-        self._loss = self._loss or "was left"
-        self._news.set()
+    async def _goes_on(self, frame: aiohttp.WSMessage) -> bool:
+        """Do what a frame asks for that is no message; False if it is the last."""
+        if frame.type is aiohttp.WSMsgType.PONG:
+            self._pong.set()
+            return True
+        if frame.type is aiohttp.WSMsgType.PING:
+            # Should the line be lost, reading on tells so.
+            with suppress(*_LOST):
+                await self._connection.pong(frame.data)
+            return True
+        if frame.type is aiohttp.WSMsgType.CLOSE:
+            reason = self._redactor.text(frame.extra or "")
+            told = f"{frame.data or _NO_CODE} {reason}".rstrip()
+            self._end(f"closed the connection ({told})")
+            await self._connection.close()
+        elif frame.type is aiohttp.WSMsgType.ERROR:
+            self._end(self._flaw(frame.data))
+        elif frame.type is aiohttp.WSMsgType.CLOSED:
+            self._end(_CUT)
+        return False
 
-    async def ping(self) -> None:
+    async def _ping(self) -> None:
         """Ping every so often, and cut the connection when a pong does not come."""
         limits = self._limits
         while True:
             await self._clock.sleep(limits.ping_seconds)
             self._alive = False
+            self._pong.clear()
             try:
                 async with asyncio.timeout(limits.pong_seconds):
-                    await (await self._connection.ping())
-            except ConnectionClosed:
+                    await self._connection.ping()
+                    await self._pong.wait()
+            except _LOST:
                 return
             except TimeoutError:
                 # While nothing is read for want of room, the pong cannot be seen; and
                 # it may stand in line behind many messages.
                 if self._room.is_set() and not self._alive:
-                    self._loss = (
-                        f"did not answer a ping within {limits.pong_seconds:g} s"
-                    )
-                    self._connection.transport.abort()
+                    self._end(f"did not answer a ping within {limits.pong_seconds:g} s")
+                    self._line.transport.abort()
                     return
-            else:
-                self._heard_at = self._clock.monotonic()
+
+    def _end(self, loss: str) -> None:
+        """Let nobody wait for messages for ever; what ended it first is what did."""
+        self._loss = self._loss or loss
+        self._news.set()
 
     def _taken(self, characters: int) -> None:
         self._characters -= characters
@@ -361,18 +371,13 @@ class _Socket:
         ):
             self._room.set()
 
-    def _cause(self, error: ConnectionClosed) -> str:
-        """Return what ended the connection."""
-        if error.rcvd is not None:
-            reason = self._redactor.text(error.rcvd.reason)
-            return f"closed the connection ({error.rcvd.code} {reason}".rstrip() + ")"
-        if error.sent is None:
-            return "cut the connection"
-        if error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+    def _flaw(self, error: object) -> str:
+        """Return what is wrong with what came."""
+        if not isinstance(error, aiohttp.WebSocketError):
+            return _CUT
+        if error.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
             return f"sent a message of more than {self._limits.message_bytes} bytes"
-        if error.sent.code in {CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA}:
-            return "sent what is no WebSocket message"
-        return "was left"
+        return "sent what is no WebSocket message"
 
     def _lost(self, what: str) -> ProviderUnavailableError:
         return ProviderUnavailableError(f"{self._name} {what}", provider=self._provider)

@@ -10,13 +10,6 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
-from websockets.exceptions import (
-    InvalidMessage,
-    InvalidProxy,
-    InvalidProxyMessage,
-    InvalidUpgrade,
-    InvalidURI,
-)
 from yarl import URL
 
 from ingestion_server.domain.errors import (
@@ -73,11 +66,16 @@ HERE = ConnectionKey("h", 443, True, True, None, None, None)  # noqa: FBT003
             "certificate",
         ),
         (socket.gaierror(-2, "no"), ProviderUnavailableError, "name is not known"),
-        (InvalidURI("x", "no"), MalformedPayloadError, "no url"),
-        (InvalidProxy("x", "no"), ProviderUnavailableError, "proxy's address"),
-        (InvalidProxyMessage(), ProviderUnavailableError, "proxy refused"),
-        (InvalidMessage(), ProviderUnavailableError, "with HTTP"),
-        (InvalidUpgrade("Upgrade"), ProviderUnavailableError, "agree to a WebSocket"),
+        (
+            aiohttp.WSServerHandshakeError(ASKED, (), status=101),
+            ProviderUnavailableError,
+            "agree to a WebSocket",
+        ),
+        (
+            aiohttp.ClientHttpProxyError(ASKED, (), status=407),
+            ProviderUnavailableError,
+            "proxy refused",
+        ),
     ],
 )
 def test_the_most_specific_row_decides(

@@ -6,6 +6,9 @@ import asyncio
 import base64
 import hashlib
 import logging
+import shutil
+import ssl
+import subprocess
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +39,7 @@ from tests.transport.fakes import (
     KEY,
     NAME,
     blurting,
+    breaking_off,
     certified,
     serving,
     shaking_hands,
@@ -84,7 +88,9 @@ class Vendor:
 
 @asynccontextmanager
 async def talking(
-    talk: Talk, answer: Callable[[ServerConnection], Response] | None = None
+    talk: Talk,
+    answer: Callable[[ServerConnection], Response] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Vendor]:
     """Run a server that talks to everybody, or answers the handshake otherwise."""
     vendor = Vendor()
@@ -103,16 +109,18 @@ async def talking(
 
     quiet = logging.Logger("quiet")  # noqa: LOG001 - nobody shall hear it
     async with serve(
-        handler, "127.0.0.1", 0, process_request=handshake, logger=quiet
+        handler, "127.0.0.1", 0, process_request=handshake, logger=quiet, ssl=tls
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        vendor.url = f"http://127.0.0.1:{port}"
+        vendor.url = (
+            f"http://127.0.0.1:{port}" if tls is None else f"wss://localhost:{port}"
+        )
         yield vendor
 
 
 @asynccontextmanager
-async def mute() -> AsyncIterator[str]:
-    """Run a server that shakes hands and is never heard of again."""
+async def mute(last_words: bytes = b"") -> AsyncIterator[str]:
+    """Run a server that shakes hands, says this, and is never heard of again."""
     writers = list[asyncio.StreamWriter]()
 
     async def shake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,12 +137,69 @@ async def mute() -> AsyncIterator[str]:
             b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
             + base64.b64encode(digest)
             + b"\r\n\r\n"
+            + last_words
         )
         await writer.drain()
 
     server = await asyncio.start_server(shake, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for writer in writers:
+            writer.transport.abort()
+
+
+def vouched_for(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of ``localhost`` that may vouch for itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl here to make a certificate with")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(  # noqa: S603
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    return certificate, key
+
+
+@dataclass
+class Tunnels:
+    """Be a proxy that leads wherever it is told, and what it was told."""
+
+    url: str = ""
+    heads: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def tunnelling() -> AsyncIterator[Tunnels]:
+    """Run a proxy that answers ``CONNECT``."""
+    tunnels, writers = Tunnels(), list[asyncio.StreamWriter]()
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65_536):
+            sink.write(chunk)
+            await sink.drain()
+        sink.close()
+
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        tunnels.heads.append(head)
+        host, _, port = head.split()[1].rpartition(":")
+        beyond, there = await asyncio.open_connection(host, int(port))
+        writers.extend((writer, there))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(
+            carry(reader, there), carry(beyond, writer), return_exceptions=True
+        )
+
+    server = await asyncio.start_server(lead, "127.0.0.1", 0)
+    async with server:
+        tunnels.url = f"http://me:p%40ss@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield tunnels
         for writer in writers:
             writer.transport.abort()
 
@@ -294,6 +359,20 @@ async def test_a_pong_is_heard() -> None:
         assert socket.heard_at >= before + 2 * QUICK.ping_seconds
 
 
+async def test_a_ping_is_answered() -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await (await connection.ping(b"there?"))
+        await connection.send("a pong came")
+        await connection.wait_closed()
+
+    async with (
+        talking(talk) as vendor,
+        dialler(vendor.url).connect(ASK) as socket,
+        asyncio.timeout(5),
+    ):
+        assert await socket.receive() == "a pong came"
+
+
 async def test_a_message_is_heard() -> None:
     clock = ManualClock(runs=False)
 
@@ -365,6 +444,18 @@ async def test_a_close_is_a_loss_after_the_last_message(
         with pytest.raises(ProviderUnavailableError, match=words):
             await socket.send("hello?")
         assert socket.pending() == []
+
+
+async def test_a_close_may_have_no_code_and_a_message_may_come_at_once() -> None:
+    # Both in the packet of the handshake, the message in two pieces.
+    async with (
+        mute(b"\x01\x02he\x80\x03llo\x88\x00") as url,
+        dialler(url).connect(ASK) as socket,
+        asyncio.timeout(5),
+    ):
+        assert await socket.receive() == "hello"
+        with pytest.raises(ProviderUnavailableError, match=r"connection \(1005\)"):
+            await socket.receive()
 
 
 async def test_an_end_without_a_word_is_a_loss() -> None:
@@ -442,10 +533,27 @@ async def test_an_answer_that_is_no_http_is_unavailable(answer: str) -> None:
     assert str(refused) == f"{NAME} ({HOST}) did not answer the handshake with HTTP"
 
 
-async def test_a_handshake_with_the_wrong_answer_is_unavailable() -> None:
-    wrong = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\n\r\n"
+async def test_who_hangs_up_on_a_handshake_is_not_asked_again() -> None:
+    async with breaking_off(after=0) as (url, asked):
+        refused = await failure(url)
 
-    async with blurting(wrong) as url:
+    assert isinstance(refused, ProviderUnavailableError)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Upgrade: tea",
+        "Connection: Upgrade\r\nUpgrade: tea",
+        "Upgrade: websocket",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: no",
+    ],
+)
+async def test_a_handshake_with_the_wrong_answer_is_unavailable(headers: str) -> None:
+    wrong = f"HTTP/1.1 101 Switching Protocols\r\n{headers}\r\n\r\n"
+
+    async with blurting(wrong.encode()) as url:
         refused = await failure(url)
 
     assert isinstance(refused, ProviderUnavailableError)
@@ -495,6 +603,35 @@ async def test_only_the_vendor_is_dialled(url: str) -> None:
     refused = await failure(None, HttpRequest(NAME, url, (("key", KEY),)))
 
     assert isinstance(refused, MalformedPayloadError)
+
+
+async def test_tls_is_spoken_and_tunnelled_through_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = await asyncio.to_thread(vouched_for, tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    heard = list[str | bytes]()
+
+    async with tunnelling() as tunnels, talking(echo, tls=tls) as vendor:
+        monkeypatch.setenv("https_proxy", tunnels.url)
+        request = HttpRequest(NAME, vendor.url, (("key", KEY),))
+        for others in ("", "localhost"):
+            monkeypatch.setenv("no_proxy", others)
+            async with (
+                asyncio.timeout(5),
+                dialler(None, hosts=frozenset({"localhost"})).connect(request) as line,
+            ):
+                await line.send("x")
+                heard.append(await line.receive())
+
+    assert heard == ["x", "x"]
+    # The second went there straight.
+    (head,) = tunnels.heads
+    assert head.startswith(f"CONNECT {vendor.url.removeprefix('wss://')} ")
+    assert f"Basic {base64.b64encode(b'me:p@ss').decode()}" in head
+    assert "k3y" not in head
 
 
 async def test_proxies_are_honoured_and_a_simulator_is_dialled_without(
@@ -560,6 +697,27 @@ async def test_leaving_says_goodbye() -> None:
             await socket.receive()
 
     assert codes == [1000]
+
+
+async def test_leaving_says_goodbye_also_where_much_waits_to_be_read() -> None:
+    codes = list[int | None]()
+
+    async def talk(connection: ServerConnection) -> None:
+        try:
+            for _ in range(2000):
+                await connection.send("x" * 500)
+            await connection.wait_closed()
+        finally:
+            codes.append(connection.close_code)
+
+    limits = SocketLimits(queue_messages=2)
+    async with talking(talk) as vendor, asyncio.timeout(5):
+        async with dialler(vendor.url, limits).connect(ASK) as socket:
+            await socket.receive()
+        await vendor.ended.wait()
+
+    assert codes == [1000]
+    assert not _tasks()
 
 
 async def test_leaving_does_not_wait_for_a_peer_that_is_dead() -> None:
