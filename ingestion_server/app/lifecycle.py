@@ -70,7 +70,7 @@ async def served(
         hooks=[desk.failures, tally.hear_rpc, meters.rpcs],
     )
     readiness = Readiness(
-        lambda: house.roster.reports(),  # noqa: PLW0108 - it is not built yet
+        lambda: house.roster.in_turn(),  # noqa: PLW0108 - it is not built yet
         ledger_folder=settings.state.place() if keeps(settings, mode) else None,
         lag_seconds=lambda: meters.loop_lag.total_seconds,
         clock=clock,

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
@@ -62,7 +62,7 @@ class Readiness:
 
     def __init__(
         self,
-        vendors: Callable[[], Sequence[ProviderReport]],
+        vendors: Callable[[], Iterable[ProviderReport]],
         *,
         ledger_folder: Path | None,
         lag_seconds: Callable[[], float],
@@ -73,7 +73,7 @@ class Readiness:
         Set up.
 
         Args:
-            vendors: tells how each of them does.
+            vendors: tells how each of them does, one after the other.
             ledger_folder: where calls are written down; None = nowhere.
             lag_seconds: tells how late the event loop was so far, all lags together.
             clock: waits between looks.
@@ -159,11 +159,14 @@ class Readiness:
         self._unwritable = f"{folder} does not answer"
 
 
-def unavailable(vendors: Sequence[ProviderReport], now_ns: int) -> str:
-    """Say why nobody can be asked; empty if somebody can."""
-    whys = [f"{one.name}: {why}" for one in vendors if (why := _out(one, now_ns))]
-    if len(whys) < len(vendors):
-        return ""
+def unavailable(vendors: Iterable[ProviderReport], now_ns: int) -> str:
+    """Say why nobody can be asked; empty if somebody can, of whom no more is heard."""
+    whys = []
+    for one in vendors:
+        why = _out(one, now_ns)
+        if not why:
+            return ""
+        whys.append(f"{one.name}: {why}")
     return f"no vendor can be asked ({'; '.join(whys)})"
 
 

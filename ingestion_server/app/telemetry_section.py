@@ -77,7 +77,7 @@ class TelemetrySettings(Section):
         float,
         Field(ge=0, le=1, allow_inf_nan=False),
         Expected("a number from 0 to 1"),
-    ] = 0.02
+    ] = 0.01
     """Share of traces that are recorded where the caller has not decided that."""
     propagate_to_vendors: bool = False
     """Whether vendors are told the trace that a call of theirs belongs to."""

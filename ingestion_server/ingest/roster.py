@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import suppress
 from decimal import Decimal
 from typing import Final, final
@@ -113,9 +120,13 @@ class Roster(Directory):
     @override
     def reports(self) -> Sequence[ProviderReport]:
         """Return what is known of each, in the order in which they are asked."""
+        return list(self.in_turn())
+
+    def in_turn(self) -> Iterator[ProviderReport]:
+        """Tell of one after the other: who listens may have heard enough early."""
         listing = self._ranking.listing
-        names = sorted(self._members, key=listing.priority)
-        return [self._report(self._members[name]) for name in names]
+        for name in sorted(self._members, key=listing.priority):
+            yield self._report(self._members[name])
 
     @override
     def events(self, after: int) -> Sequence[Event]:
