@@ -7,7 +7,6 @@ import contextlib
 import json
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from ingestion_server.app import console, lifecycle
 from ingestion_server.app.mode import Mode
 from ingestion_server.app.settings import Settings, load_settings
+from tests.certificates import certified
 from tests.port.small_disks import mounted
 
 PACKAGE = "marketdata.ingestion.v1"
@@ -149,31 +149,11 @@ async def test_without_the_console_only_probes_and_metrics_are_served(
     assert (index, call, ready) == (404, 404, 200)
 
 
-def certified(folder: Path) -> dict[str, str]:
-    """Make a certificate that nobody knows."""
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    done = subprocess.run(  # noqa: S603
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec"),
-            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-            *("-subj", "/CN=elsewhere.example"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=False,
-        capture_output=True,
-    )
-    if done.returncode:
-        pytest.skip("no openssl here to make a certificate with")
-    return {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
-
-
 async def test_the_page_works_whatever_certificate_the_port_has(
     tmp_path: Path,
 ) -> None:
-    try:
-        tls = certified(tmp_path)
-    except FileNotFoundError:
-        pytest.skip("no openssl here to make a certificate with")
+    certificate, key = certified(tmp_path, "elsewhere.example")
+    tls = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
 
     async with paged(settings(tmp_path / "state", grpc=tls)) as page:
         host, _, port = page.addresses.grpc.rpartition(":")

@@ -7,27 +7,17 @@ import json
 import re
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.parse
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.deploy.monitoring import PROMETHEUS, RULES, binary
 from tests.process.programs import START_SECONDS, STOP_SECONDS, got
+from tests.waiting import eventually
 
 _LISTENING: Final = re.compile(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
-_POLL_SECONDS: Final = 0.1
-
-
-def eventually(what: str, holds: Callable[[], bool]) -> None:
-    """Ask again and again until something is so."""
-    until = time.monotonic() + START_SECONDS
-    while not holds():
-        assert time.monotonic() < until, f"not in time: {what}"
-        time.sleep(_POLL_SECONDS)
 
 
 def hastened(text: str) -> str:
@@ -75,7 +65,7 @@ class Prometheus:
         if not self._listens.wait(START_SECONDS) or self._door is None:
             self.__exit__()
             raise AssertionError("it does not listen:\n" + "".join(self._said))
-        eventually("Prometheus is ready", self._ready)
+        eventually(self._ready, what="Prometheus is ready")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,14 +8,15 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import pytest
+
+from tests.waiting import eventually
 
 START_SECONDS: Final = 30.0
 _ETCD: Final = shutil.which("etcd")
@@ -28,14 +29,6 @@ needs_etcdctl: Final = pytest.mark.skipif(
     _ETCDCTL is None,
     reason="there is no etcdctl here (Debian: apt-get install etcd-client)",
 )
-
-
-def eventually(holds: Callable[[], object], seconds: float = START_SECONDS) -> None:
-    """Wait until something holds."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "that does not come true"
-        time.sleep(0.05)
 
 
 def free_port() -> int:

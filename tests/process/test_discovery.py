@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,9 +21,10 @@ from marketdata.ingestion.v1 import (
     source_policy_pb2,
 )
 
+from tests.certificates import certified
+from tests.deploy.monitoring import binary
 from tests.discovery.etcds import (
     Etcd,
-    eventually,
     free_port,
     needs_etcd,
     needs_etcdctl,
@@ -39,6 +39,7 @@ from tests.process.programs import (
     got,
     post,
 )
+from tests.waiting import eventually
 
 SERVICE = "marketdata-ingestion"
 VERSION = importlib.metadata.version("ingestion-server")
@@ -283,19 +284,7 @@ def test_a_wrong_password_is_told_once_and_may_be_mended(
 def test_an_etcd_at_https_is_trusted_by_its_authority(
     serve: Start, tmp_path: Path
 ) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl here to make a certificate with")
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(  # noqa: S603
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
+    certificate, key = certified(tmp_path)
     files = ("--cert-file", str(certificate), "--key-file", str(key))
     with Etcd(tmp_path, *files, scheme="https") as etcd:
         trusting = settings(etcd.url, etcd_ca_file=str(certificate))
@@ -355,20 +344,29 @@ def test_prometheus_finds_it_in_a_file_until_it_is_told_to_stop(
             "labels": {"service": SERVICE, "version": VERSION},
         }
     ]
-    if (promtool := shutil.which("promtool")) is not None:
-        config = tmp_path / "prometheus.yml"
-        config.write_text(
-            "scrape_configs: [{job_name: house, file_sd_configs: "
-            f"[{{files: ['{file}']}}]}}]"
-        )
-        subprocess.run(  # noqa: S603
-            [promtool, "check", "config", str(config)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
 
     assert program.stopped().status == 0
     assert list(tmp_path.glob("*.json")) == []
+
+
+def test_the_file_is_one_that_prometheus_reads(serve: Start, tmp_path: Path) -> None:
+    promtool = binary("promtool")
+    file, config = tmp_path / "targets.json", tmp_path / "prometheus.yml"
+    program = serve(
+        "--sandbox", settings={"INGESTION_DISCOVERY__FILE_SD_PATH": str(file)}
+    )
+    program.addresses()
+    eventually(file.exists)
+    config.write_text(
+        "scrape_configs: [{job_name: house, file_sd_configs: "
+        f"[{{files: ['{file}']}}]}}]"
+    )
+
+    subprocess.run(  # noqa: S603
+        [promtool, "check", "config", str(config)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def test_a_path_that_cannot_be_written_is_a_warning(

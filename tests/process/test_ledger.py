@@ -27,6 +27,7 @@ from ingestion_server.client import (
 )
 from tests.process.conftest import Run, Start
 from tests.process.programs import SANDBOX, START_SECONDS, STOP_SECONDS, Program, got
+from tests.waiting import eventually
 
 AV = "alpha_vantage"
 ASK: Mapping[str, Any] = {"limit": 5, "adjustment": "raw", "providers": AV}
@@ -128,14 +129,6 @@ def kept(serve: Start, tmp_path: Path, calendar_cache: Path) -> Start:
         )
 
     return begin
-
-
-def eventually(happened: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """Wait for what another process does."""
-    until = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def used(door: str, name: str) -> int:

@@ -15,7 +15,7 @@ import pytest
 
 from ingestion_server.client import IngestionClientError, SyncClient
 from tests.deploy.panels import panels
-from tests.deploy.watch import Prometheus, eventually
+from tests.deploy.watch import Prometheus
 from tests.process.programs import (
     ANY_PORTS,
     SANDBOX,
@@ -25,6 +25,7 @@ from tests.process.programs import (
     got,
     post,
 )
+from tests.waiting import eventually
 
 YAHOO: Final = "yahoo"
 ALERT: Final = "BreakerIsOpen yahoo bars:equity"
@@ -84,19 +85,19 @@ def test_a_vendor_that_fails_raises_the_alert_until_it_is_well_again(
         return False
 
     with SyncClient(watched.door, timeout_seconds=START_SECONDS) as client:
-        eventually("a breaker is scraped", lambda: opened(prometheus, 0))
+        eventually(lambda: opened(prometheus, 0), what="a breaker is scraped")
         assert ALERT not in prometheus.firing()
 
         post(f"{watched.sandbox}/control/{YAHOO}", '{"fault": "status_500"}')
         for _ in range(2):
             with pytest.raises(IngestionClientError):
                 fetch(client, YAHOO)
-        eventually("the alert fires", lambda: ALERT in prometheus.firing())
+        eventually(lambda: ALERT in prometheus.firing(), what="the alert fires")
         told = prometheus.firing()[ALERT]
 
         cleared(f"{watched.sandbox}/control/{YAHOO}")
-        eventually("the vendor answers", lambda: answered(client))
-        eventually("the alert is over", lambda: ALERT not in prometheus.firing())
+        eventually(lambda: answered(client), what="the vendor answers")
+        eventually(lambda: ALERT not in prometheus.firing(), what="the alert is over")
 
     assert told["labels"]["severity"] == "warning"
     assert "The breaker of yahoo for bars:equity" in told["annotations"]["description"]
@@ -114,13 +115,13 @@ def test_every_rule_and_panel_can_be_evaluated(watched: Watched) -> None:
 
     with SyncClient(watched.door, timeout_seconds=START_SECONDS) as client:
         assert fetch(client, YAHOO) == 5
-        eventually("a fetch is scraped", lambda: counted(prometheus))
+        eventually(lambda: counted(prometheus), what="a fetch is scraped")
         since = datetime.now(UTC)
-        eventually("all rules are evaluated", lambda: evaluated(prometheus, since))
+        eventually(lambda: evaluated(prometheus, since), what="all rules are evaluated")
         # They are there only if the labels that they ask for have such values.
         for promise in ("failed_calls", "slow_fetches"):
             ratio = f"job:ingestion_{promise}:ratio_rate5m"
-            eventually(ratio, lambda name=ratio: bool(prometheus.value(name)))
+            eventually(lambda name=ratio: bool(prometheus.value(name)), what=ratio)
 
     failed = {
         rule["name"]: rule.get("lastError")
@@ -199,15 +200,17 @@ class Caller:
 def test_killing_prometheus_changes_nothing_for_callers(watched: Watched) -> None:
     prometheus = watched.prometheus
     with Caller(watched.door) as caller:
-        eventually("it is scraped", lambda: bool(prometheus.value("up == 1")))
-        eventually("callers are served", lambda: caller.answered > 5 < caller.heard)
+        eventually(lambda: bool(prometheus.value("up == 1")), what="it is scraped")
+        eventually(
+            lambda: caller.answered > 5 < caller.heard, what="callers are served"
+        )
 
         prometheus.kill()
 
         answered, heard = caller.answered, caller.heard
         eventually(
-            "callers are served as before",
             lambda: caller.answered > answered + 20 and caller.heard > heard + 5,
+            what="callers are served as before",
         )
 
     assert caller.failures == []

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import grpc
@@ -16,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from websockets.sync.client import connect
 
 from ingestion_server.client import SyncClient
+from tests.certificates import certified
 from tests.process.conftest import Run, Start
 from tests.process.programs import SANDBOX, START_SECONDS, STOP_SECONDS, got
 
@@ -159,20 +158,7 @@ def test_other_machines_are_let_in_if_told_so(start: Start) -> None:
 
 
 def test_with_a_certificate_the_door_speaks_tls(serve: Start, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl here to make a certificate with")
-    subprocess.run(  # noqa: S603
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=START_SECONDS,
-    )
+    certificate, key = certified(tmp_path)
     program = serve(
         settings={
             "INGESTION_GRPC__TLS_CERTIFICATE_FILE": str(certificate),

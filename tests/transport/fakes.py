@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
 import ssl
 from collections.abc import (
     AsyncIterator,
@@ -20,7 +19,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-import pytest
 from aiohttp import web
 
 from ingestion_server.domain.actions import CorporateActions
@@ -255,21 +253,6 @@ async def breaking_off(*, after: int) -> AsyncIterator[tuple[str, list[bytes]]]:
     server = await asyncio.start_server(reply, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
-
-
-async def certified(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate that nobody vouches for, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl here to make a certificate with")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    made = await asyncio.create_subprocess_exec(
-        *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-        *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await made.wait() == 0
-    return certificate, key
 
 
 @asynccontextmanager

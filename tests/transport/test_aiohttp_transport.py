@@ -25,6 +25,7 @@ from ingestion_server.transport.aiohttp_transport import (
     TransportLimits,
 )
 from ingestion_server.transport.redaction import Redactor
+from tests.certificates import certified
 from tests.transport.fakes import (
     HOST,
     HOSTS,
@@ -37,7 +38,6 @@ from tests.transport.fakes import (
     ask,
     blurting,
     breaking_off,
-    certified,
     serving,
     shaking_hands,
 )
@@ -309,7 +309,7 @@ async def test_a_certificate_that_is_not_valid_ends_a_call_that_never_left(
     tmp_path: Path,
 ) -> None:
     trip = Trip()
-    certificate, key = await certified(tmp_path)
+    certificate, key = certified(tmp_path)
     transport = AiohttpTransport(
         clock=FakeClock(), hosts={NAME: frozenset({"localhost"})}
     )

@@ -15,7 +15,8 @@ from ingestion_server.domain.errors import (
     ProviderUnavailableError,
 )
 from ingestion_server.transport.posting import AiohttpPost
-from tests.transport.fakes import certified, shaking_hands
+from tests.certificates import certified
+from tests.transport.fakes import shaking_hands
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -112,7 +113,7 @@ async def test_what_is_not_http_is_malformed() -> None:
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     tmp_path: Path,
 ) -> None:
-    certificate, key = await certified(tmp_path)
+    certificate, key = certified(tmp_path)
     async with (
         shaking_hands(certificate, key) as port,
         AiohttpPost("etcd") as post,

@@ -6,9 +6,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-import shutil
 import ssl
-import subprocess
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,6 +30,7 @@ from ingestion_server.domain.errors import (
 from ingestion_server.ports.http import HttpRequest
 from ingestion_server.transport.redaction import Redactor
 from ingestion_server.transport.websocket import SocketLimits, WebSocketDialler
+from tests.certificates import certified
 from tests.clocks import ManualClock
 from tests.transport.fakes import (
     HOST,
@@ -40,7 +39,6 @@ from tests.transport.fakes import (
     NAME,
     blurting,
     breaking_off,
-    certified,
     serving,
     shaking_hands,
 )
@@ -146,24 +144,6 @@ async def mute(last_words: bytes = b"") -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         for writer in writers:
             writer.transport.abort()
-
-
-def vouched_for(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate of ``localhost`` that may vouch for itself, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl here to make a certificate with")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(  # noqa: S603
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    return certificate, key
 
 
 @dataclass
@@ -586,7 +566,7 @@ async def test_who_is_not_there_is_unavailable() -> None:
 async def test_a_certificate_that_nobody_vouches_for_is_refused(
     tmp_path: Path,
 ) -> None:
-    async with shaking_hands(*await certified(tmp_path)) as port:
+    async with shaking_hands(*certified(tmp_path)) as port:
         request = HttpRequest(NAME, f"wss://localhost:{port}", (("key", KEY),))
         refused = await failure(None, request, hosts=frozenset({"localhost"}))
 
@@ -608,7 +588,7 @@ async def test_only_the_vendor_is_dialled(url: str) -> None:
 async def test_tls_is_spoken_and_tunnelled_through_a_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate, key = await asyncio.to_thread(vouched_for, tmp_path)
+    certificate, key = certified(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
