@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, final
 
 import msgspec
@@ -69,30 +69,14 @@ class Registrar:
         self._lease: int | None = None
         self._held_until: float | None = None
         """When the lease ends; None = the entry never hung on it."""
-        self._last_error = ""
-        self._registrations = 0
-        self._failures = Counter(dict.fromkeys(etcd.REASONS, 0))
+        self.registrations = 0
+        self.failures: Final = Counter(dict.fromkeys(etcd.REASONS, 0))
 
     @property
     def registered(self) -> bool:
         """Return whether the entry is there: its lease is ours, and surely lives."""
         until = self._held_until
         return until is not None and self._clock.monotonic() < until
-
-    @property
-    def last_error(self) -> str:
-        """Return what went wrong last; empty if nothing has."""
-        return self._last_error
-
-    @property
-    def registrations(self) -> int:
-        """Return how often the entry was written."""
-        return self._registrations
-
-    @property
-    def failures(self) -> Mapping[str, int]:
-        """Return how often something went wrong, by reason."""
-        return self._failures
 
     async def run(self, entry: etcd.Entry) -> None:
         """Keep the entry there until cancelled."""
@@ -149,7 +133,7 @@ class Registrar:
             else:
                 seconds = await self._conversation.ask(etcd.keep_alive(self._lease))
             if not await self._conversation.ask(etcd.hold(self._lease, entry)):
-                self._registrations += 1
+                self.registrations += 1
                 if self._held_until is not None:
                     self._tell_lost(entry)
         except etcd.LeaseLostError:
@@ -176,6 +160,5 @@ class Registrar:
         else:
             # Its words may hold anything.
             reason, words = etcd.EtcdError.reason, type(error).__name__
-        self._failures[reason] += 1
-        self._last_error = words
+        self.failures[reason] += 1
         return words

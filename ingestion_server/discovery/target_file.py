@@ -51,29 +51,13 @@ class TargetFile:
         self._left = False
         # A thread that was given up may still be writing.
         self._turn = threading.Lock()
-        self._last_error = ""
-        self._registrations = 0
-        self._failures = Counter({_REASON: 0})
+        self.registrations = 0
+        self.failures: Final = Counter({_REASON: 0})
 
     @property
     def registered(self) -> bool:
         """Return whether the file was there when it was last looked at."""
         return self._written
-
-    @property
-    def last_error(self) -> str:
-        """Return what went wrong last; empty if nothing has."""
-        return self._last_error
-
-    @property
-    def registrations(self) -> int:
-        """Return how often it was written."""
-        return self._registrations
-
-    @property
-    def failures(self) -> Mapping[str, int]:
-        """Return how often something went wrong, by reason."""
-        return self._failures
 
     async def run(self, content: bytes) -> None:
         """Keep the file there until cancelled."""
@@ -83,8 +67,9 @@ class TargetFile:
                 await asyncio.to_thread(self._keep, content)
             except Exception as error:  # noqa: BLE001 - callers are served anyway
                 self._written = False
-                self._bulletin.failed(f"{self._path} is not written: {_words(error)}")
-                self._note(error)
+                self._bulletin.failed(
+                    f"{self._path} is not written: {self._noted(error)}"
+                )
             else:
                 self._bulletin.well(f"{self._path} tells Prometheus of this server")
             await self._clock.sleep(_LOOK_SECONDS)
@@ -98,8 +83,7 @@ class TargetFile:
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await asyncio.to_thread(self._remove, self._content)
         except Exception as error:  # noqa: BLE001 - no reason not to stop in order
-            self._note(error)
-            _log.warning("%s is not removed: %s", self._path, _words(error))
+            _log.warning("%s is not removed: %s", self._path, self._noted(error))
         self._written = False
 
     def _keep(self, content: bytes) -> None:
@@ -108,7 +92,7 @@ class TargetFile:
                 return
             if self._read(len(content)) != content:
                 self._write(content)
-                self._registrations += 1
+                self.registrations += 1
             self._written = True
 
     def _write(self, content: bytes) -> None:
@@ -140,13 +124,10 @@ class TargetFile:
         with self._path.open("rb") as stream:
             return stream.read(size + 1)
 
-    def _note(self, error: Exception) -> None:
-        self._failures[_REASON] += 1
-        self._last_error = _words(error)
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "the disk does not answer"
-    told = error.strerror if isinstance(error, OSError) else None
-    return told or type(error).__name__
+    def _noted(self, error: Exception) -> str:
+        """Count a failure, and return it in words."""
+        self.failures[_REASON] += 1
+        if isinstance(error, TimeoutError):
+            return "the disk does not answer"
+        told = error.strerror if isinstance(error, OSError) else None
+        return told or type(error).__name__

@@ -42,11 +42,6 @@ class Presence(Protocol):
         ...
 
     @property
-    def last_error(self) -> str:
-        """Return what went wrong last; empty if nothing has."""
-        ...
-
-    @property
     def registrations(self) -> int:
         """Return how often it came to be found there."""
         ...

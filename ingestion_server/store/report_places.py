@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, final
 
-from sqlalchemy import URL, Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from typing_extensions import override
@@ -17,10 +16,13 @@ from typing_extensions import override
 from ingestion_server.domain.errors import StateUnavailableError
 from ingestion_server.store.database import Place, in_words
 from ingestion_server.store.postgres_place import PostgresPlace, pooled
-from ingestion_server.store.sqlite_place import cause_of, sqlite_code
+from ingestion_server.store.sqlite_place import (
+    WAIT_SECONDS,
+    cause_of,
+    embedded,
+    sqlite_code,
+)
 
-_WAIT_SECONDS: Final = 5.0
-"""How long to wait for a program of somebody else that writes."""
 _CONNECTIONS: Final = 2
 """One writes, one reads."""
 _CONNECTING: Final = {
@@ -48,25 +50,14 @@ class ReportFile(Place):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[AsyncEngine]:
         """Have it until the block ends; nothing is opened yet."""
-        engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=self.name),
-            poolclass=NullPool,
-            connect_args={"timeout": _WAIT_SECONDS},
-            hide_parameters=True,
+        engine = embedded(
+            create_async_engine(
+                URL.create("sqlite+aiosqlite", database=self.name),
+                poolclass=NullPool,
+                connect_args={"timeout": WAIT_SECONDS},
+                hide_parameters=True,
+            )
         )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def _connected(connection: DBAPIConnection, _: object) -> None:
-            # Python would begin transactions of its own, and not before tables.
-            connection.isolation_level = None
-            cursor = connection.cursor()
-            cursor.execute("pragma journal_mode = wal")
-            cursor.close()
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def _begun(connection: Connection) -> None:
-            connection.exec_driver_sql("begin immediate")
-
         try:
             yield engine
         finally:
@@ -92,7 +83,7 @@ class ReportFile(Place):
             case ["BUSY" | "LOCKED"]:
                 return (
                     f"{self.name} is used by another program, which has kept us "
-                    f"waiting for {_WAIT_SECONDS:g} s; close that"
+                    f"waiting for {WAIT_SECONDS:g} s; close that"
                 )
             case _:
                 return f"{self.name} cannot be used: {cause_of(error)}"

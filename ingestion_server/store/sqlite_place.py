@@ -19,7 +19,7 @@ from ingestion_server.domain.errors import StateUnavailableError
 from ingestion_server.store.database import POOL_SECONDS, Place, in_words
 from ingestion_server.store.job_tables import STORE
 
-_WAIT_SECONDS: Final = 5.0
+WAIT_SECONDS: Final = 5.0
 """How long to wait for a program of somebody else that writes."""
 _LOG_BYTES: Final = 4 * 1024 * 1024
 """What SQLite's log shrinks to; it may be longer for a while."""
@@ -87,7 +87,7 @@ class SqlitePlace(Place):
             case ["BUSY" | "LOCKED"]:
                 return (
                     f"{self._path} is used by another program, which has kept us "
-                    f"waiting for {_WAIT_SECONDS:g} s; close that"
+                    f"waiting for {WAIT_SECONDS:g} s; close that"
                 )
             case _:
                 return (
@@ -127,30 +127,18 @@ class SqlitePlace(Place):
             )
 
     def _engine(self) -> AsyncEngine:
-        engine = create_async_engine(
-            _url(self._path),
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=POOL_SECONDS,
-            connect_args={"timeout": _WAIT_SECONDS},
-            hide_parameters=True,
+        return embedded(
+            create_async_engine(
+                _url(self._path),
+                pool_size=1,
+                max_overflow=0,
+                pool_timeout=POOL_SECONDS,
+                connect_args={"timeout": WAIT_SECONDS},
+                hide_parameters=True,
+            ),
+            "pragma synchronous = full",
+            f"pragma journal_size_limit = {_LOG_BYTES}",
         )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def _connected(connection: DBAPIConnection, _: object) -> None:
-            # Python would begin transactions of its own, and not before tables.
-            connection.isolation_level = None
-            cursor = connection.cursor()
-            cursor.execute("pragma journal_mode = wal")
-            cursor.execute("pragma synchronous = full")
-            cursor.execute(f"pragma journal_size_limit = {_LOG_BYTES}")
-            cursor.close()
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def _begun(connection: Connection) -> None:
-            connection.exec_driver_sql("begin immediate")
-
-        return engine
 
     def _found(self) -> tuple[int, int] | None:
         try:
@@ -158,6 +146,30 @@ class SqlitePlace(Place):
         except FileNotFoundError:
             return None
         return stat.st_dev, stat.st_ino
+
+
+def embedded(engine: AsyncEngine, *pragmas: str) -> AsyncEngine:
+    """
+    Return the engine of a file, told how its connections and transactions begin.
+
+    A transaction begins by taking the right to write, so that none fails half-way
+    because another program took it.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: DBAPIConnection, _: object) -> None:
+        # Python would begin transactions of its own, and not before tables.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("pragma journal_mode = wal", *pragmas):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("begin immediate")
+
+    return engine
 
 
 def _url(path: Path) -> URL:

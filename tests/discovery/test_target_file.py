@@ -120,7 +120,6 @@ async def test_what_cannot_be_written_is_told_and_tried_again(
     file = TargetFile(path, clock)
     async with running(file, clock):
         assert not file.registered
-        assert file.last_error == "No such file or directory"
         assert dict(file.failures) == {"unwritable": 1}
 
         folder.mkdir()
@@ -131,7 +130,7 @@ async def test_what_cannot_be_written_is_told_and_tried_again(
 
 
 async def test_a_disk_that_is_full_leaves_what_there_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, clock = tmp_path / "targets.json", Paced()
     path.write_text("before")
@@ -144,7 +143,7 @@ async def test_a_disk_that_is_full_leaves_what_there_was(
     async with running(file, clock):
         assert not file.registered
 
-    assert file.last_error == "No space left on device"
+    assert caplog.messages[0] == f"{path} is not written: No space left on device"
     assert names(tmp_path) == [path.name]
     assert path.read_text() == "before"
 
@@ -156,7 +155,7 @@ async def test_what_is_no_file_is_left_alone(
     os.mkfifo(path)
     file = TargetFile(path, clock)
     async with running(file, clock):
-        assert file.last_error == "it is no file"
+        assert caplog.messages == [f"{path} is not written: it is no file"]
 
     await file.leave()
 

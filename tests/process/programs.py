@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple, Self
 
+from marketdata.ingestion.v1 import ingestion_service_pb2, source_policy_pb2
+
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = Path(sys.executable).with_name("ingestion-server")
 BUF: Final = Path(sys.executable).with_name("buf")
@@ -29,6 +31,15 @@ SERVING: Final = re.compile(
     r"SERVING grpc=(127\.0\.0\.1:[1-9]\d*) http=(127\.0\.0\.1:[1-9]\d*)"
 )
 SANDBOX: Final = re.compile(r"SANDBOX http=(127\.0\.0\.1:[1-9]\d*)")
+
+QUESTION: Final = ingestion_service_pb2.FetchRequest(
+    symbol="AAPL",
+    limit=5,
+    source_policy=source_policy_pb2.SourcePolicy(
+        mode=source_policy_pb2.SourcePolicy.MODE_PINNED, providers=["yahoo"]
+    ),
+)
+"""What one vendor alone is asked, so that its faults are those of the answer."""
 
 ANY_PORTS: Final = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
 _OURS: Final = ("INGESTION_", "ALPHAVANTAGE_", "ALPHA_VANTAGE_", "GRPC_", "PYTHON")

@@ -16,9 +16,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
-    ingestion_service_pb2,
     ingestion_service_pb2_grpc,
-    source_policy_pb2,
 )
 
 from tests.certificates import certified
@@ -31,6 +29,7 @@ from tests.discovery.etcds import (
 )
 from tests.process.conftest import Start
 from tests.process.programs import (
+    QUESTION,
     ROOT,
     SANDBOX,
     START_SECONDS,
@@ -44,13 +43,6 @@ from tests.waiting import eventually
 SERVICE = "marketdata-ingestion"
 VERSION = importlib.metadata.version("ingestion-server")
 LEASE_SECONDS = 2
-QUESTION = ingestion_service_pb2.FetchRequest(
-    symbol="AAPL",
-    limit=5,
-    source_policy=source_policy_pb2.SourcePolicy(
-        mode=source_policy_pb2.SourcePolicy.MODE_PINNED, providers=["yahoo"]
-    ),
-)
 
 
 @pytest.fixture

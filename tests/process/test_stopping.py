@@ -13,13 +13,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata.ingestion.v1 import (
-    ingestion_service_pb2,
     ingestion_service_pb2_grpc,
-    source_policy_pb2,
 )
 
 from tests.process.conftest import Start
 from tests.process.programs import (
+    QUESTION,
     SANDBOX,
     START_SECONDS,
     STOP_SECONDS,
@@ -29,13 +28,6 @@ from tests.process.programs import (
 )
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-QUESTION = ingestion_service_pb2.FetchRequest(
-    symbol="AAPL",
-    limit=5,
-    source_policy=source_policy_pb2.SourcePolicy(
-        mode=source_policy_pb2.SourcePolicy.MODE_PINNED, providers=["yahoo"]
-    ),
-)
 
 
 @contextlib.contextmanager

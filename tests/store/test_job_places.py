@@ -308,7 +308,7 @@ class TestFile:
     async def test_another_program_that_keeps_it_locked_is_told(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sqlite_place, "_WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(sqlite_place, "WAIT_SECONDS", 0.1)
         path = tmp_path / FILE_NAME
         async with opened(path) as store:
             await store.create(job(), units(1))

@@ -262,7 +262,7 @@ async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
 async def test_a_file_that_somebody_else_writes_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_places, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(report_places, "WAIT_SECONDS", 0.05)
     path = tmp_path / "reports.sqlite"
     async with opened_reports(path) as store:
         await store.keep([], [])
