@@ -67,7 +67,7 @@ async def served(
     door = Door(
         settings.grpc.max_concurrent_calls,
         most_streams=settings.grpc.max_streams,
-        hooks=[desk.failures, tally.hear_rpc, meters.rpcs],
+        hooks=[desk.failures, tally, meters.rpcs],
     )
     readiness = Readiness(
         lambda: house.roster.in_turn(),  # noqa: PLW0108 - it is not built yet

@@ -21,7 +21,7 @@ class Signature(msgspec.Struct, frozen=True):
     """Be one source of a reply, of which only the age changes."""
 
     encoded: bytes
-    """All of it but the age."""
+    """All of it up to its age, whose value is its end."""
     age_seconds: float | None
     """When the reply was made; None for what has no age."""
 

@@ -36,16 +36,18 @@ class Counts(msgspec.Struct, array_like=True, gc=False):
         """Return how many calls count for what is promised."""
         return self.answered + sum(self.failures.values())
 
-    def hear(self, fault: Fault, reason: str, seconds: float | None) -> None:
-        """Count a call; None = how long it took says nothing."""
-        if fault is Fault.NOBODY:
-            self.answered += 1
-            if seconds is not None:
-                place, places = place_of(seconds), self.places
-                places[place] = places.get(place, 0) + 1
-                if seconds > self.longest_seconds:  # noqa: PLR1730 - each call pays
-                    self.longest_seconds = seconds
-        elif fault is Fault.CALLER:
+    def hear_answer(self, seconds: float | None) -> None:
+        """Count a call that was answered; None = how long it took says nothing."""
+        self.answered += 1
+        if seconds is not None:
+            place, places = place_of(seconds), self.places
+            places[place] = places.get(place, 0) + 1
+            if seconds > self.longest_seconds:  # noqa: PLR1730 - each call pays
+                self.longest_seconds = seconds
+
+    def hear_failure(self, fault: Fault, reason: str) -> None:
+        """Count a call that failed, by the caller's fault or by the server's."""
+        if fault is Fault.CALLER:
             self.caller_faults += 1
         else:
             failures = self.failures

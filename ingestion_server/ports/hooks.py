@@ -30,7 +30,7 @@ class CallDetails(msgspec.Struct, frozen=True):
 
 
 class RpcDetails(msgspec.Struct, frozen=True):
-    """Tell how one RPC of a caller ended, from its coming to its last byte."""
+    """Tell how one RPC of a caller failed, from its coming to its end."""
 
     rpc: str
     """The service without its package, and the method: ``IngestionService/Fetch``."""
@@ -45,16 +45,28 @@ class RpcDetails(msgspec.Struct, frozen=True):
     is_sampled: bool = False
     """Whether its trace is recorded, and so can be found by its id."""
     reason: str = ""
-    """The ErrorInfo reason of the failure; empty if it succeeded."""
+    """The ErrorInfo reason of the failure; empty if the caller left."""
     message: str = ""
     """What the caller was told of the failure."""
 
 
 class OnRpc(Protocol):
-    """Listen to RPCs of callers."""
+    """Listen to RPCs of callers that are over; must not fail and must not wait."""
 
-    def __call__(self, details: RpcDetails) -> None:
-        """Hear of one that is over; must not fail and must not wait."""
+    def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
+        """
+        Hear of one that was answered: by far the most are, so they are told in short.
+
+        Args:
+            rpc: the service without its package, and the method.
+            seconds: what it took; None = it lasts until its caller leaves.
+            trace_id: of its trace; empty = it is not recorded.
+
+        """
+        ...
+
+    def failed(self, details: RpcDetails) -> None:
+        """Hear of one that was not, be it that its caller left."""
         ...
 
 

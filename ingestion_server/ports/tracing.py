@@ -81,8 +81,8 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Record traces."""
 
-    def takes(self, trace_id: str) -> bool:
-        """Return whether a trace is one of those that are recorded."""
+    def takes(self, trace_number: int) -> bool:
+        """Return whether a trace is recorded whose id is this number."""
         ...
 
     def begin(
@@ -223,9 +223,10 @@ def rooted(tracer: Tracer | None, name: str) -> _Within:
 
     It is linked to what had it done, see ``detached``.
     """
-    trace_id = new_trace_id()
+    number = new_trace_number()
+    trace_id = trace_id_of(number)
     root: Span = NO_SPAN
-    if tracer is not None and tracer.takes(trace_id):
+    if tracer is not None and tracer.takes(number):
         root = tracer.begin(name, Kind.INTERNAL, trace_id=trace_id, link=_cause.get())
     return _Within(Here("", trace_id, root))
 
@@ -273,9 +274,14 @@ def outgoing() -> str | None:
     return f"00-{now.trace_id}-{new_span_id()}-00"
 
 
-def new_trace_id() -> str:
+def new_trace_number() -> int:
+    """Return the id of a new trace as a number."""
+    return getrandbits(128) or 1  # no secret
+
+
+def trace_id_of(number: int) -> str:
     """Return 32 hexadecimal digits."""
-    return f"{getrandbits(128) or 1:032x}"  # no secret
+    return f"{number:032x}"
 
 
 def new_span_id() -> str:

@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
@@ -30,12 +30,15 @@ from ingestion_server.ports.tracing import (
     Span,
     Tracer,
     enter,
-    new_trace_id,
+    new_trace_number,
+    trace_id_of,
 )
 from ingestion_server.service.statuses import INTERNAL, internal, status_of
 from ingestion_server.service.trace_context import TRACEPARENT, TRACESTATE, caller_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _RETRY_SECONDS: Final = 0.5
@@ -45,6 +48,8 @@ _PROCESS: Final = uuid.uuid4().hex[:16]
 """Half of each request's id; the other half is its number."""
 _numbers: Final = itertools.count(1)
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_DEAF: Final = "a listener to calls failed: %r"
+_HEADERS: Final = frozenset({TRACEPARENT, TRACESTATE, "x-request-id"})
 _PACKAGE: Final = "marketdata.ingestion.v1"
 _OURS: Final = frozenset(
     {
@@ -160,13 +165,21 @@ class Door:
         """Do what ``watch`` does for live data, which have places of their own."""
         return Visit(self, self._streams, context, rpc, is_lasting=True)
 
-    def tell(self, details: RpcDetails) -> None:
+    def tell_answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
         """Let those hear who listen; a defect of theirs costs nobody an answer."""
         for hook in self._hooks:
             try:
-                hook(details)
+                hook.answered(rpc, seconds, trace_id)
             except Exception:  # noqa: BLE001 - whatever it is, it is logged
-                _log.exception("a listener to calls failed: %r", hook)
+                _log.exception(_DEAF, hook)
+
+    def tell_failed(self, details: RpcDetails) -> None:
+        """Do so of a call that was not answered."""
+        for hook in self._hooks:
+            try:
+                hook.failed(details)
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged
+                _log.exception(_DEAF, hook)
 
     def enter(self, places: _Places) -> None:
         """
@@ -235,6 +248,7 @@ class Visit:
         "_rpc",
         "_span",
         "_trace_id",
+        "_trace_number",
     )
 
     def __init__(
@@ -254,7 +268,31 @@ class Visit:
         self._came_seconds = door.monotonic()
         self._begin(context)
 
+    def at_once(
+        self, known: Callable[[_Asked, str], _Answer | None], asked: _Asked
+    ) -> _Answer | None:
+        """
+        Return what is known already, with the request's id; None = come in and ask.
+
+        It takes no place, since nobody waits meanwhile. Whoever is recorded, or comes
+        while the server stops, comes in.
+        """
+        door = self._door
+        if self._span is not NO_SPAN or door.closed:
+            return None
+        try:
+            answer = known(asked, self._request_id)
+        except Exception:  # noqa: BLE001 - met again inside, and told there
+            return None
+        if answer is not None:
+            door.started[self._rpc] += 1
+            seconds = door.monotonic() - self._came_seconds
+            door.tell_answered(self._rpc, seconds, "")
+        return answer
+
     async def __aenter__(self) -> str:
+        # The task is gRPC's, and of this call alone.
+        enter(Here(self._request_id, self._named(), self._span))
         self._door.started[self._rpc] += 1
         try:
             self._door.enter(self._places)
@@ -290,31 +328,36 @@ class Visit:
         """Find out which request it is, and of which trace; record it if that is."""
         request_id = parent = state = ""
         for name, value in context.invocation_metadata() or ():
-            if not isinstance(value, str):
+            if name not in _HEADERS or not isinstance(value, str):
                 continue
             if name == TRACEPARENT:
                 parent = value
             elif name == TRACESTATE:
                 state = value
-            elif name == "x-request-id" and _REQUEST_ID.fullmatch(value):
+            elif _REQUEST_ID.fullmatch(value):
                 request_id = request_id or value
         self._request_id = request_id or f"{_PROCESS}{next(_numbers):016x}"
         caller = caller_of(parent, state) if parent else None
-        self._trace_id = new_trace_id() if caller is None else caller.trace_id
+        self._trace_id = "" if caller is None else caller.trace_id
+        self._trace_number = number = 0 if caller else new_trace_number()
         self._span: Span = NO_SPAN
         tracer = self._door.tracer
         if tracer is not None and (
-            tracer.takes(self._trace_id) if caller is None else caller.is_recorded
+            tracer.takes(number) if caller is None else caller.is_recorded
         ):
             method = f"{_PACKAGE}.{self._rpc}"
             self._span = tracer.begin(
-                method, Kind.SERVER, trace_id=self._trace_id, parent=caller
+                method, Kind.SERVER, trace_id=self._named(), parent=caller
             )
             self._span.set("rpc.system.name", "grpc")
             self._span.set("rpc.method", method)
             self._span.set("ingestion.request_id", self._request_id)
-        # The task is gRPC's, and of this call alone.
-        enter(Here(self._request_id, self._trace_id, self._span))
+
+    def _named(self) -> str:
+        """Return the id of its trace, which most calls never need."""
+        if not self._trace_id:
+            self._trace_id = trace_id_of(self._trace_number)
+        return self._trace_id
 
     def _over(self, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
         """Let those hear who listen that it is over."""
@@ -326,26 +369,34 @@ class Visit:
             elif reason:
                 span.set("error.type", reason)
             span.end()
-        self._door.tell(
-            RpcDetails(
-                rpc=self._rpc,
-                is_lasting=self._is_lasting,
-                seconds=self._door.monotonic() - self._came_seconds,
-                code=code.name,
-                request_id=self._request_id,
-                trace_id=self._trace_id,
-                is_sampled=span.is_recorded,
-                reason=reason,
-                message=message,
+        seconds = self._door.monotonic() - self._came_seconds
+        if code is grpc.StatusCode.OK:
+            self._door.tell_answered(
+                self._rpc,
+                None if self._is_lasting else seconds,
+                self._trace_id if span.is_recorded else "",
             )
-        )
+        else:
+            self._door.tell_failed(
+                RpcDetails(
+                    rpc=self._rpc,
+                    is_lasting=self._is_lasting,
+                    seconds=seconds,
+                    code=code.name,
+                    request_id=self._request_id,
+                    trace_id=self._named(),
+                    is_sampled=span.is_recorded,
+                    reason=reason,
+                    message=message,
+                )
+            )
         enter(None)
 
     async def _abort(self, status: status_pb2.Status) -> None:
         trailers = [
             ("grpc-status-details-bin", status.SerializeToString()),
             ("x-request-id", self._request_id),
-            ("x-trace-id", self._trace_id),
+            ("x-trace-id", self._named()),
         ]
         if not self._door.closed:
             # The vendors were asked as often as is good for them; a client that

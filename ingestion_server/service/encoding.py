@@ -12,7 +12,12 @@ from ingestion_server.cache.replies import Reply, Signature
 from ingestion_server.domain.errors import IngestionError
 from ingestion_server.domain.quality import QualityFlag
 from ingestion_server.domain.result import Attempt, BarResult, Missing, Source
-from ingestion_server.service.moments import duration, timestamp
+from ingestion_server.service.moments import (
+    DURATION_BYTES,
+    duration,
+    encoded_duration,
+    timestamp,
+)
 from ingestion_server.service.row_encoding import (
     encoded_columns,
     encoded_rows,
@@ -56,11 +61,9 @@ def response_of(reply: Reply, request_id: str, seconds: float = 0.0) -> bytes:
     """
     parts = [reply.encoded]
     for signature in reply.signatures:
-        source = signature.encoded
+        parts.append(signature.encoded)
         if signature.age_seconds is not None:
-            age = duration(signature.age_seconds + seconds).SerializeToString()
-            source += framed(_CACHE_AGE, age)
-        parts.append(framed(_SOURCES, source))
+            parts.append(encoded_duration(signature.age_seconds + seconds))
     parts.append(framed(_REQUEST_ID, request_id.encode()))
     return b"".join(parts)
 
@@ -159,8 +162,15 @@ def missing_of(missing: Missing) -> provenance_pb2.MissingInterval:
 
 
 def _signature(source: Source) -> Signature:
-    ageless = msgspec.structs.replace(source, cache_age_seconds=None)
-    return Signature(_source(ageless).SerializeToString(), source.cache_age_seconds)
+    age = source.cache_age_seconds
+    encoded = _source(
+        msgspec.structs.replace(source, cache_age_seconds=None)
+    ).SerializeToString()
+    if age is None:
+        return Signature(framed(_SOURCES, encoded), None)
+    blank = bytes(DURATION_BYTES)
+    whole = framed(_SOURCES, encoded + framed(_CACHE_AGE, blank))
+    return Signature(whole.removesuffix(blank), age)
 
 
 def _source(source: Source) -> provenance_pb2.Source:

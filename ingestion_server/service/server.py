@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import grpc
 import grpc.aio
@@ -97,6 +97,11 @@ def bound_server(
 
     """
     server = grpc.aio.server(options=OPTIONS)
+    # Generated code adds its handlers, and registers each of its methods besides. Then
+    # grpc.aio would wait anew, at every call, for a next call of every method: thirty
+    # futures rather than one, which costs a call from the cache a tenth of its time.
+    registrar: Any = server
+    registrar.add_registered_method_handlers = _leave_unregistered
     services = tuple(_added(servicer, server) for servicer in servicers)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -119,6 +124,13 @@ def bound_server(
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}: is the port taken?") from error
     return GrpcServer(server, health, services, port)
+
+
+def _leave_unregistered(
+    service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+) -> None:
+    """Do nothing: calls find their handlers by name, as in any server."""
+    del service, handlers
 
 
 def _added(servicer: Servicer, server: grpc.aio.Server) -> str:

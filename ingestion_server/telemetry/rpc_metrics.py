@@ -63,20 +63,30 @@ class RpcMeter(OnRpc):
                 self.ended.setdefault((rpc, code, reason), 0)
 
     @override
-    def __call__(self, details: RpcDetails) -> None:
-        """Count one."""
-        rpc, code = details.rpc, details.code
-        key = (rpc, code, details.reason)
+    def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
+        """Count one that was answered."""
+        self._count((rpc, _OK, ""), seconds, trace_id)
+
+    @override
+    def failed(self, details: RpcDetails) -> None:
+        """Count one that was not."""
+        self._count(
+            (details.rpc, details.code, details.reason),
+            None if details.is_lasting else details.seconds,
+            details.trace_id if details.is_sampled else "",
+        )
+
+    def _count(
+        self, key: tuple[str, str, str], seconds: float | None, trace_id: str
+    ) -> None:
         self.ended[key] = self.ended.get(key, 0) + 1
-        if details.is_lasting:
+        if seconds is None:
             return
         try:
-            histogram = self.durations[rpc, code]
+            histogram = self.durations[key[:2]]
         except KeyError:
-            histogram = self.durations[rpc, code] = Histogram(CALL_SECONDS)
-        histogram.observe(
-            details.seconds, details.trace_id if details.is_sampled else ""
-        )
+            histogram = self.durations[key[:2]] = Histogram(CALL_SECONDS)
+        histogram.observe(seconds, trace_id)
 
 
 @final

@@ -19,8 +19,7 @@ from ingestion_server.web.guard import Guard
 FAILURES: Final = "/console/errors"
 MOST_KEPT: Final = 100
 _LONGEST_MESSAGE: Final = 400
-_NO_FAILURES: Final = frozenset({"OK", "CANCELLED"})
-"""A caller that leaves has not failed; those who watch all leave one day."""
+_CANCELLED: Final = "CANCELLED"
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -54,9 +53,13 @@ class RecentFailures(OnRpc):
         self._count = 0
 
     @override
-    def __call__(self, details: RpcDetails) -> None:
-        """Hear of one that is over."""
-        if details.code in _NO_FAILURES:
+    def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
+        """Keep nothing of it."""
+
+    @override
+    def failed(self, details: RpcDetails) -> None:
+        """Keep it, unless its caller left: those who watch all do so one day."""
+        if details.code == _CANCELLED:
             return
         self._count += 1
         self._kept.append(

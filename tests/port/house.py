@@ -314,7 +314,7 @@ async def house(
         door = Door(
             chosen.grpc.max_concurrent_calls,
             most_streams=chosen.grpc.max_streams,
-            hooks=[rooms.tally.hear_rpc],
+            hooks=[rooms.tally],
             tracer=traces,
         )
         server = bound_server(

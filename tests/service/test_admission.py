@@ -1,4 +1,4 @@
-"""The door closes on those who would never leave by themselves."""
+"""How calls come in, and how the door closes on those who would never leave."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from ingestion_server.domain.errors import ServerStoppingError
-from ingestion_server.ports.hooks import RpcDetails
-from ingestion_server.ports.tracing import here
-from ingestion_server.service.admission import Context, Door
+from ingestion_server.ports.hooks import OnRpc, RpcDetails
+from ingestion_server.ports.tracing import Span, here
+from ingestion_server.service.admission import Context, Door, Visit
 
 
 async def fails() -> None:
@@ -90,18 +91,129 @@ class NoMetadata:
         return ()
 
 
+class Listener(OnRpc):
+    """Note what is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    @override
+    def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
+        self.heard.append(f"OK {trace_id}".strip())
+
+    @override
+    def failed(self, details: RpcDetails) -> None:
+        self.heard.append(details.code)
+
+
+class Broken(OnRpc):
+    """Be a listener with a defect."""
+
+    @override
+    def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
+        raise ZeroDivisionError(rpc)
+
+    @override
+    def failed(self, details: RpcDetails) -> None:
+        raise ZeroDivisionError(details.rpc)
+
+
+class Recorded(Span):
+    """Be a span that is recorded."""
+
+    is_recorded = True
+
+
+class Recorder:
+    """Record every trace."""
+
+    def takes(self, trace_number: int) -> bool:
+        return trace_number > 0
+
+    def begin(self, *_: object, **__: object) -> Span:
+        return Recorded()
+
+
+def visit(door: Door) -> Visit:
+    """Return a call of which nothing is told."""
+    return door.call(cast("Context", NoMetadata()), "IngestionService/Fetch")
+
+
+def known(asked: str, request_id: str) -> str | None:
+    """Know one answer."""
+    return f"{asked}!" if asked == "yes" and request_id else None
+
+
 async def test_a_defect_of_a_listener_costs_nobody_an_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    heard: list[RpcDetails] = []
+    listener = Listener()
+    door = Door(1, hooks=[Broken(), listener])
+    async with visit(door):
+        pass
+    assert visit(door).at_once(known, "yes") == "yes!"
+    with pytest.raises(asyncio.CancelledError):
+        async with visit(door):
+            raise asyncio.CancelledError
 
-    def broken(details: RpcDetails) -> None:
-        raise ZeroDivisionError(details.rpc)
+    assert listener.heard == ["OK", "OK", "CANCELLED"]
+    assert here() is None
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
 
-    door = Door(1, hooks=[broken, heard.append])
-    async with door.call(cast("Context", NoMetadata()), "IngestionService/Fetch"):
+
+async def test_what_is_known_is_told_at_once_and_counted_like_any_other() -> None:
+    listener = Listener()
+    door = Door(1, hooks=[listener])
+
+    assert visit(door).at_once(known, "yes") == "yes!"
+
+    assert listener.heard == ["OK"]
+    assert door.started == {"IngestionService/Fetch": 1}
+    assert door.inside["calls"] == 0
+
+
+async def test_what_is_not_known_is_not_counted_before_it_comes_in() -> None:
+    listener = Listener()
+    door = Door(1, hooks=[listener])
+    call = visit(door)
+
+    assert call.at_once(known, "no") is None
+    assert (listener.heard, door.started) == ([], {})
+    async with call:
         pass
 
-    assert [details.code for details in heard] == ["OK"]
-    assert here() is None
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert (listener.heard, door.started.total()) == (["OK"], 1)
+
+
+async def test_who_is_inside_already_keeps_nobody_from_what_is_known() -> None:
+    door = Door(1)
+    async with visit(door):
+        assert visit(door).at_once(known, "yes") == "yes!"
+
+
+async def test_while_the_server_stops_even_what_is_known_is_refused() -> None:
+    door = Door(1)
+    door.close()
+
+    assert visit(door).at_once(known, "yes") is None
+
+
+async def test_a_call_whose_trace_is_recorded_comes_in() -> None:
+    listener = Listener()
+    door = Door(1, hooks=[listener], tracer=Recorder())
+    call = visit(door)
+
+    assert call.at_once(known, "yes") is None
+    async with call:
+        now = here()
+
+    assert now is not None
+    assert len(now.trace_id) == 32
+    assert listener.heard == [f"OK {now.trace_id}"]
+
+
+async def test_a_defect_of_what_is_known_is_met_inside_where_it_is_told() -> None:
+    def broken(asked: str, request_id: str) -> str | None:
+        raise ZeroDivisionError(asked + request_id)
+
+    assert visit(Door(1)).at_once(broken, "yes") is None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import cast
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, cast
 
 import grpc.aio
 import pytest
@@ -118,3 +119,30 @@ async def test_a_port_that_is_taken_is_an_error(servicers: list[Servicer]) -> No
         bound_server(servicers, f"127.0.0.1:{first.port}", None)
 
     await first.server.stop(0)
+
+
+async def test_a_call_costs_no_more_the_more_methods_are_served(
+    servicers: list[Servicer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_for: list[int] = []
+    wait = asyncio.wait
+
+    async def counted(
+        futures: Iterable[asyncio.Future[None]], **more: Any
+    ) -> tuple[set[asyncio.Future[None]], set[asyncio.Future[None]]]:
+        every = list(futures)
+        waited_for.append(len(every))
+        return await wait(every, **more)
+
+    monkeypatch.setattr(asyncio, "wait", counted)
+    bound = bound_server(servicers, "127.0.0.1:0", None)
+    await bound.serving()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{bound.port}") as channel:
+        stub = quota_service_pb2_grpc.QuotaServiceStub(channel)
+        for _ in range(3):
+            await stub.ListQuotas(quota_service_pb2.ListQuotasRequest())
+    await bound.server.stop(0)
+
+    # For the next call of whichever method: grpc.aio would wait for each in turn.
+    assert len(waited_for) > 3
+    assert set(waited_for) == {1}

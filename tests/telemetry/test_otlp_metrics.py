@@ -29,6 +29,7 @@ from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.otlp import metric_exporter
 from ingestion_server.telemetry.otlp_metrics import MetricsExport
 from ingestion_server.telemetry.rpc_metrics import RpcMeter, rpc_parts
+from tests.hearing import tell
 from tests.telemetry.collector import MetricsCollector, listening, points
 from tests.telemetry.pages import families
 
@@ -53,7 +54,8 @@ def page() -> MetricsPage:
     """Return a page with calls of several lengths on it."""
     meter = RpcMeter()
     for seconds, sampled in ((0.002, False), (0.3, True), (120.0, False)):
-        meter(
+        tell(
+            meter,
             RpcDetails(
                 "IngestionService/Fetch",
                 is_lasting=False,
@@ -62,7 +64,7 @@ def page() -> MetricsPage:
                 request_id="abc",
                 trace_id=TRACE,
                 is_sampled=sampled,
-            )
+            ),
         )
     rpcs = rpc_parts(meter, dict, dict, dict)
     return MetricsPage({**rpcs, "some": Some()})

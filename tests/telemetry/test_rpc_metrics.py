@@ -9,6 +9,7 @@ import pytest
 from ingestion_server.ports.hooks import RpcDetails
 from ingestion_server.telemetry.metrics_page import MetricsPage
 from ingestion_server.telemetry.rpc_metrics import RpcMeter, rpc_parts
+from tests.hearing import tell
 from tests.telemetry.pages import OPENMETRICS, families, series
 
 FETCH = "marketdata.ingestion.v1.IngestionService/Fetch"
@@ -53,11 +54,11 @@ def page_of(meter: RpcMeter, started: Mapping[str, int] | None = None) -> Metric
 @pytest.mark.parametrize("accept", ["", OPENMETRICS])
 def test_each_end_is_counted_with_whose_fault_it_was(accept: str) -> None:
     meter = RpcMeter()
-    meter(over())
-    meter(over())
-    meter(over(code="INVALID_ARGUMENT", reason="INVALID_QUERY"))
-    meter(over(code="UNAVAILABLE", reason="PROVIDERS_EXHAUSTED"))
-    meter(over("IngestionService/StreamQuotes", code="CANCELLED", lasting=True))
+    tell(meter, over())
+    tell(meter, over())
+    tell(meter, over(code="INVALID_ARGUMENT", reason="INVALID_QUERY"))
+    tell(meter, over(code="UNAVAILABLE", reason="PROVIDERS_EXHAUSTED"))
+    tell(meter, over("IngestionService/StreamQuotes", code="CANCELLED", lasting=True))
 
     told = families(page_of(meter)(accept))["ingestion_rpc_ended"]
 
@@ -79,9 +80,9 @@ def test_each_end_is_counted_with_whose_fault_it_was(accept: str) -> None:
 
 def test_how_long_lasting_ones_took_is_not_told() -> None:
     meter = RpcMeter()
-    meter(over(seconds=1.5))
-    meter(over(seconds=2.5))
-    meter(over("IngestionService/StreamQuotes", seconds=9000.0, lasting=True))
+    tell(meter, over(seconds=1.5))
+    tell(meter, over(seconds=2.5))
+    tell(meter, over("IngestionService/StreamQuotes", seconds=9000.0, lasting=True))
 
     told = families(page_of(meter)(""))["grpc_server_call_duration_seconds"]
 
@@ -93,8 +94,8 @@ def test_how_long_lasting_ones_took_is_not_told() -> None:
 
 def test_a_recorded_trace_can_be_found_from_a_duration() -> None:
     meter = RpcMeter()
-    meter(over(seconds=0.02, sampled=True))
-    meter(over(seconds=3.0))
+    tell(meter, over(seconds=0.02, sampled=True))
+    tell(meter, over(seconds=3.0))
 
     told = families(page_of(meter)(OPENMETRICS))["grpc_server_call_duration_seconds"]
 
@@ -104,7 +105,7 @@ def test_a_recorded_trace_can_be_found_from_a_duration() -> None:
 
 def test_the_older_format_has_no_exemplars() -> None:
     meter = RpcMeter()
-    meter(over(sampled=True))
+    tell(meter, over(sampled=True))
 
     body, _ = page_of(meter)("text/plain")
 

@@ -9,6 +9,7 @@ import pytest
 
 from ingestion_server.ports.hooks import RpcDetails
 from ingestion_server.web.failures import MOST_KEPT
+from tests.hearing import tell
 from tests.web.console import READ, FakeRpcs, Visitor, visited
 
 MOST_BYTES = 120_000
@@ -190,7 +191,7 @@ def failed(request_id: str, **more: str) -> RpcDetails:
 
 async def test_what_failed_is_told_with_what_finds_it_in_logs_and_traces() -> None:
     async with visited(FakeRpcs()) as visitor:
-        visitor.failures(failed("one", message="<img src=x onerror=alert(1)>"))
+        visitor.failures.failed(failed("one", message="<img src=x onerror=alert(1)>"))
         async with visitor.session.get(visitor.url("/console/errors")) as reply:
             told = await reply.json()
 
@@ -217,7 +218,7 @@ async def test_what_failed_is_told_with_what_finds_it_in_logs_and_traces() -> No
 @pytest.mark.parametrize("code", ["OK", "CANCELLED"])
 async def test_who_was_answered_or_left_has_not_failed(code: str) -> None:
     async with visited(FakeRpcs()) as visitor:
-        visitor.failures(failed("one", code=code))
+        tell(visitor.failures, failed("one", code=code))
 
         assert visitor.failures.count == 0
 
@@ -227,7 +228,7 @@ async def test_only_the_latest_are_kept_and_who_has_seen_them_is_told_newer_ones
 ):
     async with visited(FakeRpcs()) as visitor:
         for number in range(MOST_KEPT + 50):
-            visitor.failures(failed(str(number), message="m" * 5000))
+            visitor.failures.failed(failed(str(number), message="m" * 5000))
         async with visitor.session.get(visitor.url("/console/errors")) as reply:
             told = await reply.json()
         async with visitor.session.get(

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import msgspec
+from typing_extensions import override
 
 from ingestion_server.domain.service_counts import MINUTE_NS, Counts, Facts
 from ingestion_server.domain.service_level import Fault, fault_of
 from ingestion_server.domain.service_packing import packed
 from ingestion_server.ports.clock import Clock
-from ingestion_server.ports.hooks import CANCELLED, OK, CallDetails, RpcDetails
+from ingestion_server.ports.hooks import CANCELLED, OK, CallDetails, OnRpc, RpcDetails
 from ingestion_server.ports.reporting import CountedStretch, Stint
 
 MOST_MINUTES: Final = 1_440
@@ -46,7 +47,7 @@ def _new_name() -> str:
 
 
 @final
-class Tally:
+class Tally(OnRpc):
     """
     Count how RPCs and calls of vendors end; what listens costs them next to nothing.
 
@@ -75,31 +76,36 @@ class Tally:
         """Return how many minutes could not be kept; 0 if all were before that one."""
         return self._lost_minutes if self._lost_until_minute >= since_minute else 0
 
-    def hear_rpc(self, details: RpcDetails) -> None:
-        """Count an RPC of a caller."""
-        minute = self._clock.now_ns() // MINUTE_NS
-        if minute != self._minute:
+    @override
+    def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
+        """Count an RPC that was answered."""
+        if self._clock.now_ns() // MINUTE_NS != self._minute:
             self._turn()
         rpcs = self._facts.rpcs
-        counts = rpcs.get(details.rpc)
+        counts = rpcs.get(rpc)
         if counts is None:
-            counts = rpcs[details.rpc] = Counts()
-        counts.hear(
-            fault_of(details.code, details.reason),
-            details.reason or details.code,
-            None if details.is_lasting else details.seconds,
+            counts = rpcs[rpc] = Counts()
+        counts.hear_answer(seconds)
+
+    @override
+    def failed(self, details: RpcDetails) -> None:
+        """Count an RPC that was not."""
+        if self._clock.now_ns() // MINUTE_NS != self._minute:
+            self._turn()
+        counts = self._facts.rpcs.setdefault(details.rpc, Counts())
+        counts.hear_failure(
+            fault_of(details.code, details.reason), details.reason or details.code
         )
 
     def hear_call(self, details: CallDetails) -> None:
         """Count a call of a vendor."""
-        minute = self._clock.now_ns() // MINUTE_NS
-        if minute != self._minute:
+        if self._clock.now_ns() // MINUTE_NS != self._minute:
             self._turn()
-        providers = self._facts.providers
-        counts = providers.get(details.provider)
-        if counts is None:
-            counts = providers[details.provider] = Counts()
-        counts.hear(_blamed(details), details.outcome, details.seconds)
+        counts = self._facts.providers.setdefault(details.provider, Counts())
+        if details.outcome == OK:
+            counts.hear_answer(details.seconds)
+        else:
+            counts.hear_failure(_blamed(details), details.outcome)
 
     def due(self) -> Due:
         """Return all that is not known to be kept; what is given is not changed."""
@@ -159,9 +165,7 @@ class Tally:
 
 
 def _blamed(details: CallDetails) -> Fault:
-    """Return who is to blame for the end of a vendor's call, the vendor being us."""
-    if details.outcome == OK:
-        return Fault.NOBODY
+    """Return who is to blame for a vendor's call that failed, the vendor being us."""
     if details.outcome in _ASKED_FOR and not details.vendor_failed:
         return Fault.CALLER
     return Fault.SERVER

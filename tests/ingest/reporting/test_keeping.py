@@ -24,6 +24,7 @@ from ingestion_server.ports.reporting import (
     Stint,
 )
 from tests.clocks import NOW_NS, ManualClock
+from tests.hearing import tell
 
 MINUTE_NS = 60 * 10**9
 ANSWERED = RpcDetails(
@@ -120,12 +121,12 @@ def desk() -> Desk:
 
 async def test_counts_are_written_every_so_often_and_at_the_end(desk: Desk) -> None:
     async with desk.keeper.keeping():
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
         await desk.clock.advance(9)
         assert desk.store.writes == 0
         await desk.clock.advance(2)
         assert desk.store.writes == 1
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
 
     assert desk.store.writes == 2
     assert await desk.told() == (2, "")
@@ -142,7 +143,7 @@ async def test_a_server_that_could_not_start_has_not_run(desk: Desk) -> None:
 
 async def test_a_call_soon_after_the_start_is_kept(desk: Desk) -> None:
     async with desk.keeper.keeping():
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
 
     assert len(desk.store.rows) == len(desk.store.stints) == 1
 
@@ -181,7 +182,7 @@ async def test_a_store_that_fails_is_told_of_once_a_minute_and_until_it_is_well(
     desk.store.trouble = "the disk is full"
     async with desk.keeper.keeping():
         for _ in range(18):
-            desk.tally.hear_rpc(ANSWERED)
+            tell(desk.tally, ANSWERED)
             await desk.clock.advance(10)
 
         calls, why = await desk.told()
@@ -209,7 +210,7 @@ async def test_a_store_that_hangs_keeps_nobody_waiting(
     monkeypatch.setattr(desk_module, "_PATIENCE_SECONDS", 0.01)
     desk.store.answers.clear()
     async with desk.keeper.keeping():
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
         await desk.clock.advance(10)
         async with asyncio.timeout(5):
             while not desk.keeper.trouble:  # noqa: ASYNC110 - there is no such event
@@ -227,10 +228,10 @@ async def test_a_store_that_hangs_keeps_nobody_waiting(
 
 async def test_a_stop_while_something_is_written_loses_nothing(desk: Desk) -> None:
     async with desk.keeper.keeping():
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
         desk.store.answers.clear()
         await desk.clock.advance(10)
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
         asyncio.get_running_loop().call_later(0.05, desk.store.answers.set)
 
     (row,) = desk.store.rows.values()
@@ -261,7 +262,7 @@ async def test_minutes_that_are_lost_are_told(
 ) -> None:
     monkeypatch.setattr("ingestion_server.ingest.reporting.tally.MOST_MINUTES", 2)
     for _ in range(4):
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
         desk.clock.jump(60)
 
     calls, why = await desk.told()
@@ -276,17 +277,17 @@ async def test_minutes_that_are_lost_are_told(
 async def test_entries_that_nobody_can_read_are_left_out_and_told(desk: Desk) -> None:
     minute = NOW_NS // MINUTE_NS
     desk.store.rows["x", minute] = CountedStretch(minute, 1, "x", b"rubbish")
-    desk.tally.hear_rpc(ANSWERED)
+    tell(desk.tally, ANSWERED)
 
     assert await desk.told() == (1, "1 entries cannot be read, and are left out")
 
 
 async def test_what_is_kept_and_still_in_memory_counts_once(desk: Desk) -> None:
     due = desk.tally.due()
-    desk.tally.hear_rpc(ANSWERED)
+    tell(desk.tally, ANSWERED)
     due = desk.tally.due()
     await desk.store.keep(due.stints, due.counted)
-    desk.tally.hear_rpc(ANSWERED)
+    tell(desk.tally, ANSWERED)
 
     assert await desk.told() == (2, "")
 
@@ -328,7 +329,7 @@ async def test_a_defect_of_the_store_ends_nothing_and_is_told(desk: Desk) -> Non
     kept = desk.store.keep
     desk.store.keep = desk.store.read = desk.store.tidy = broken  # type: ignore[method-assign]
     async with desk.keeper.keeping():
-        desk.tally.hear_rpc(ANSWERED)
+        tell(desk.tally, ANSWERED)
         await desk.clock.advance(10)
 
         calls, why = await desk.told()
@@ -344,7 +345,7 @@ async def test_a_defect_of_the_store_ends_nothing_and_is_told(desk: Desk) -> Non
 async def test_a_caller_who_leaves_does_not_keep_the_next_one_from_an_answer(
     desk: Desk,
 ) -> None:
-    desk.tally.hear_rpc(ANSWERED)
+    tell(desk.tally, ANSWERED)
     desk.store.answers.clear()
     leaving = asyncio.create_task(desk.told())
     await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from ingestion_server.domain.service_packing import unpacked
 from ingestion_server.ingest.reporting.tally import MOST_MINUTES, Tally
 from ingestion_server.ports.hooks import CallDetails, RpcDetails
 from tests.clocks import NOW_NS, ManualClock
+from tests.hearing import tell
 
 FETCH = "IngestionService/Fetch"
 
@@ -76,7 +77,7 @@ def test_each_call_is_kept_once_whatever_the_clock_does(
     for step in steps:
         match step:
             case "call":
-                tally.hear_rpc(rpc())
+                tell(tally, rpc())
                 calls += 1
             case "keep" | "untold":
                 kept.keep(tally, told=step == "keep")
@@ -91,11 +92,11 @@ def test_each_call_is_kept_once_whatever_the_clock_does(
 def test_what_ends_its_minute_while_it_is_written_is_kept_the_next_time() -> None:
     clock, kept = ManualClock(runs=False), Kept()
     tally = Tally(clock)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
     writing = tally.due()
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
     clock.jump(60)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
 
     tally.kept(writing)
     kept.keep(tally)
@@ -107,11 +108,11 @@ def test_what_ends_its_minute_while_it_is_written_is_kept_the_next_time() -> Non
 def test_a_call_is_counted_in_the_minute_in_which_it_ended() -> None:
     clock, kept = ManualClock(runs=False), Kept()
     tally = Tally(clock)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
     clock.jump(59.9)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
     clock.jump(0.2)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
 
     kept.keep(tally)
 
@@ -123,9 +124,9 @@ def test_a_clock_that_is_set_right_by_a_second_begins_nothing_new() -> None:
     clock = ManualClock(runs=False)
     tally = Tally(clock)
     clock.jump(60)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
     clock.jump(-1)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
 
     (counted,) = tally.due().counted
 
@@ -137,9 +138,9 @@ def test_a_clock_that_is_set_right_by_a_second_begins_nothing_new() -> None:
 def test_a_clock_that_leaps_begins_another_stint(seconds: float) -> None:
     clock = ManualClock(runs=False)
     tally = Tally(clock)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
     clock.jump(seconds)
-    tally.hear_rpc(rpc())
+    tell(tally, rpc())
 
     first, second = tally.due().stints
 
@@ -152,7 +153,7 @@ def test_what_cannot_be_kept_is_bounded_and_what_is_lost_is_told() -> None:
     clock = ManualClock(runs=False)
     tally = Tally(clock)
     for _ in range(MOST_MINUTES + 5):
-        tally.hear_rpc(rpc())
+        tell(tally, rpc())
         clock.jump(60)
 
     due = tally.due()
@@ -173,7 +174,7 @@ def test_who_is_to_blame_and_how_long_it_took_is_counted() -> None:
         rpc("UNAVAILABLE", "ALL_PROVIDERS_FAILED"),
         rpc("DEADLINE_EXCEEDED"),
     ):
-        tally.hear_rpc(each)
+        tell(tally, each)
 
     facts = unpacked(tally.due().counted[0].packed)
 
