@@ -9,10 +9,11 @@ r and its volume multiplied; a price before a dividend is multiplied by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.bars import BarSeries, Column

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -25,8 +25,7 @@ class BarState(IntEnum):
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class BarSeries:
+class BarSeries(msgspec.Struct, frozen=True, eq=False):
     """
     Hold bars as columns of equal length, ascending by unique times.
 

@@ -7,9 +7,9 @@ has none (FX trades from Sunday to Friday, 17:00 New York; crypto always).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ingestion_server.domain.instrument import AssetClass
@@ -37,8 +37,7 @@ _MOST_BARS: Final = 4_000_000
 """More bars within days than anybody asks for at once, and 64 MB."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Grid:
+class Grid(msgspec.Struct, frozen=True, eq=False):
     """Hold the bars that should exist, ascending: labels and when each is over."""
 
     opens_ns: Times

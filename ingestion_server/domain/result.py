@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -76,8 +75,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """When the vendor may do better; None if it has not failed, or nobody knows."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BarResult:
+class BarResult(msgspec.Struct, frozen=True, eq=False):
     """Hold the bars of a query and the truth about them."""
 
     instrument: Instrument

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ingestion_server.domain.errors import (
     CapabilityMissingError,
@@ -19,8 +20,7 @@ from ingestion_server.ingest.collected import Piece
 from ingestion_server.ports.policy import CallTally
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Landed:
+class Landed(msgspec.Struct, frozen=True, eq=False):
     """Hold what the calls of one vendor brought, for all who wait for it."""
 
     spans: Sequence[Span]
@@ -41,8 +41,7 @@ class Landed:
         return self.error is not None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, eq=False):
     """Hold how it went with one vendor, for one request."""
 
     provider: str

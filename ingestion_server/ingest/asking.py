@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, final
+
+import msgspec
+from msgspec.structs import replace
 
 from ingestion_server.cache.series import SeriesKey
 from ingestion_server.domain.bars import BarState
@@ -41,8 +43,7 @@ HASTE_SECONDS: Final = 0.05
 _SHARED_WORK_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class Question(msgspec.Struct, frozen=True, eq=False):
     """Hold what is the same for all vendors that are asked for one answer."""
 
     query: BarQuery

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 from math import inf
 from typing import Final, TypeVar, final
+
+import msgspec
 
 from ingestion_server.domain.errors import (
     NoDataUnexplainedError,
@@ -31,8 +32,7 @@ Steps = Callable[[str, Send], Send]
 """Put the policies of a kind of data around the way to the wire."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True):
     """Bound the calls made for one question, and count them."""
 
     deadline: float
@@ -47,7 +47,7 @@ class Allowance:
     """Whether somebody waits for the answer."""
     most_cost_usd: Decimal | None = None
     """What the calls may cost together; None = no limit."""
-    tally: CallTally = field(default_factory=CallTally)
+    tally: CallTally = msgspec.field(default_factory=CallTally)
     longest_retry_wait_seconds: float = inf
     """Longer than this is not waited for quota to try again what has failed."""
     patience_seconds: Callable[[], float] = lambda: inf

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from ingestion_server.domain.adjustment import Adjustment
 from ingestion_server.domain.errors import (
@@ -38,8 +39,7 @@ def _closed(_kind: str) -> BreakerState:
     return BreakerState(BreakerPosition.CLOSED, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Vendor:
+class Vendor(msgspec.Struct, frozen=True):
     """Hold a vendor and how to call it."""
 
     provider: Provider
@@ -48,12 +48,11 @@ class Vendor:
     quota: Quota
     no_key: str = ""
     """What to do about the key that is needed and not there; empty if all is well."""
-    refusals: Refusals = field(default_factory=lambda: Refusals({}))
+    refusals: Refusals = msgspec.field(default_factory=lambda: Refusals({}))
     breaker: BreakerOf = _closed
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """Hold a vendor that can serve a query, and how."""
 
     vendor: Vendor

@@ -16,6 +16,8 @@ from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeAlias, final
 
+import msgspec
+
 from ingestion_server.domain.errors import ProviderError, ServerStoppingError
 from ingestion_server.ingest.calling import Allowance, Exchange
 from ingestion_server.ports.batching import BarBatching
@@ -52,8 +54,7 @@ def seats(batching: BarBatching, ask: BarAsk, times: int) -> int:
     return max(min(batching.most_symbols, MOST_BARS // times), 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Passenger:
+class Passenger(msgspec.Struct, frozen=True, eq=False):
     """Be a question that may share a call."""
 
     ask: BarAsk

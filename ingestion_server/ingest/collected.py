@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from ingestion_server.domain.bars import (
     BarSeries,
@@ -30,8 +32,7 @@ from ingestion_server.domain.result import Source
 from ingestion_server.ingest.scope import SETTLING_NS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class Piece(msgspec.Struct, frozen=True, eq=False):
     """Hold what one vendor gave: bars as they were asked for, and their truth."""
 
     provider: str
@@ -42,7 +43,7 @@ class Piece:
     derivation: str = ""
     feed_delay_seconds: float | None = None
     first_trade_ns: int | None = None
-    flags: list[QualityFlag] = field(default_factory=list)
+    flags: list[QualityFlag] = msgspec.field(default_factory=list)
     states: npt.NDArray[np.uint8] | None = None
     """A ``BarState`` per bar, where it is known from before; None = to be judged."""
     revised_ns: Times | None = None

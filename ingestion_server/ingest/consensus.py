@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ingestion_server.domain.errors import (
     CapabilityMissingError,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ingestion_server.domain.grid import missing_spans
@@ -25,8 +25,7 @@ _LONGEST_PAUSE_NS: Final = 7 * DAY_NS
 """Where no calendar is known, a stretch without bars that is longer is doubtful."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True):
     """Hold which stretches are known by an answer."""
 
     spans: Sequence[Span]

@@ -7,9 +7,9 @@ Pure: rows, actions and times are handed in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ingestion_server.domain.actions import CorporateActions, adjusted
@@ -39,8 +39,7 @@ _FUTURE_SLACK_NS: Final = 5 * MINUTE_NS
 """A vendor's clock may be ahead of ours by so much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """Say what is wanted of the vendor, and how it is to be made."""
 
     query: BarQuery

@@ -6,9 +6,9 @@ import asyncio
 import typing
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
+import msgspec
 import numpy as np
 
 if typing.TYPE_CHECKING:
@@ -32,8 +32,7 @@ _MOST_REFUSALS: Final = 10_000
 """Unknown symbols remembered; some 200 bytes each."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recalled:
+class Recalled(msgspec.Struct, frozen=True, eq=False):
     """Hold what is known of one vendor's bars."""
 
     piece: Piece

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ingestion_server.domain.instrument import AssetClass
 from ingestion_server.domain.quality import FlagKind, QualityFlag

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ingestion_server.domain.adjustment import TradingHours
@@ -35,8 +36,7 @@ _MOST_MISSING: Final = 500
 _END_OF_TIME_NS: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Given:
+class Given(msgspec.Struct, frozen=True, eq=False):
     """Hold what one vendor was asked for and gave, until it can be judged."""
 
     provider: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ingestion_server.ingest.candidates import Candidate
 from ingestion_server.ingest.memory import Memory

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ingestion_server.domain.adjustment import TradingHours
@@ -25,8 +25,7 @@ _EARLIEST_NS: Final = -200 * 365 * DAY_NS
 _LATEST_NS: Final = 200 * 365 * DAY_NS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scope:
+class Scope(msgspec.Struct, frozen=True, eq=False):
     """Hold what a query comes down to."""
 
     span: Span

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from random import random as chance
 from typing import Final, final
 
 import msgspec
+from msgspec.structs import replace
 
 from ingestion_server.cache.series import SeriesKey
 from ingestion_server.domain.errors import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Final, TypeVar, final
+from typing import Final, ParamSpec, TypeVar, final
 
 from typing_extensions import override
 
@@ -20,6 +19,7 @@ from ingestion_server.ports.policy import Call, Policy, Send, Verdict
 INTERNAL: Final = "INTERNAL"
 
 _logger = logging.getLogger(__name__)
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -86,20 +86,20 @@ class Tell(Policy):
     def _leave(self, provider: str) -> list[Callable[[], None]]:
         overs = []
         for hook in self._leaving:
-            over = _shielded(partial(hook, provider, self._kind))
+            over = _shielded(hook, provider, self._kind)
             if over is not None:
                 overs.append(over)
         return overs
 
     def _tell(self, details: CallDetails) -> None:
         for hook in self._hooks:
-            _shielded(partial(hook, details))
+            _shielded(hook, details)
 
 
-def _shielded(tell: Callable[[], _T]) -> _T | None:
+def _shielded(tell: Callable[_P, _T], *args: _P.args, **more: _P.kwargs) -> _T | None:
     """Tell a listener: its bug must not cost anybody an answer."""
     try:
-        return tell()
+        return tell(*args, **more)
     except Exception:
         _logger.exception("a listener to calls failed: %r", tell)
         return None

@@ -8,7 +8,6 @@ answers, and reads them.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -68,8 +67,7 @@ class BarAsk(msgspec.Struct, frozen=True):
     """Features that the plan turned out not to include."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Page:
+class Page(msgspec.Struct, frozen=True, eq=False):
     """Hold the bars of one answer, ascending, labelled as the house labels them."""
 
     series: BarSeries
@@ -79,7 +77,7 @@ class Page:
     """What volume counts where it is no shares or contracts: ``BTC`` or ``USD``."""
     first_trade_ns: int | None = None
     """When the instrument was first traded, if the vendor says."""
-    flags: list[QualityFlag] = field(default_factory=list)
+    flags: list[QualityFlag] = msgspec.field(default_factory=list)
 
 
 class Credentials(msgspec.Struct, frozen=True):

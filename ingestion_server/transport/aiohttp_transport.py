@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from types import SimpleNamespace, TracebackType
+from functools import partial
+from types import TracebackType
 from typing import Final, Self, final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.connector import Connection
+from typing_extensions import override
 from yarl import URL
 
 from ingestion_server.domain.errors import (
@@ -77,8 +80,6 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         """Open the pool."""
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_headers_sent.append(_leaves)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._limits.connections,
@@ -90,8 +91,7 @@ class AiohttpTransport:
             trust_env=self._sandbox is None,
             max_line_size=_LONGEST_HEADER_LINE,
             max_field_size=_LONGEST_HEADER_LINE,
-            middlewares=(_once,),
-            trace_configs=[tracing],
+            request_class=_Leaving,
         )
         return self
 
@@ -172,7 +172,7 @@ class AiohttpTransport:
                 headers=headers,
                 data=body or None,
                 allow_redirects=False,
-                trace_request_ctx=trip,
+                middlewares=(partial(_once, trip),),
             ) as reply:
                 cookies += reply.headers.getall("Set-Cookie", ())
                 further = None
@@ -229,37 +229,38 @@ class AiohttpTransport:
         }
         if cookies:
             headers["set-cookie"] = "\n".join(cookies)
-        blank = self._redactor.text
+        url, *values = self._redactor.texts((address.geturl(), *headers.values()))
         return HttpResponse(
             status=reply.status,
             body=self._redactor.body(b"".join(chunks)),
-            headers={name: blank(value) for name, value in headers.items()},
+            headers=dict(zip(headers, values, strict=True)),
             received_at_ns=received_at_ns,
-            url=blank(address.geturl()),
+            url=url,
         )
 
     def _own(self, request: HttpRequest) -> frozenset[str]:
         return self._hosts.get(request.provider, frozenset())
 
 
-async def _leaves(
-    session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    head: aiohttp.TraceRequestHeadersSentParams,
-) -> None:
+class _Leaving(aiohttp.ClientRequest):
     """
-    Note that a call leaves.
+    Be a request that notes when it leaves.
 
-    In spite of the event's name, aiohttp awaits this before it writes the first byte,
-    and there is no later event that is surely before.
+    aiohttp calls ``send`` once there is a connection, and before it writes the first
+    byte. Its own events would tell as much, for a tenth of what a request costs.
     """
-    del session, head
-    trip: Trip = context.trace_request_ctx
-    trip.left = True
+
+    trip: Trip | None = None
+
+    @override
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if self.trip is not None:
+            self.trip.left = True
+        return await super().send(conn)
 
 
 async def _once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    trip: Trip, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """
     Send a request, and keep aiohttp from sending it once more by itself.
@@ -267,6 +268,8 @@ async def _once(
     It would where a kept connection breaks off. The vendor may have counted the
     first one, so the second must be reserved, and written down, like any other call.
     """
+    if isinstance(request, _Leaving):
+        request.trip = trip
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:

@@ -64,7 +64,15 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text without secrets."""
-        for needle, _ in self._literals():
+        return self.texts((text,))[0]
+
+    def texts(self, texts: Iterable[str]) -> list[str]:
+        """Return the texts without secrets, which are looked up once for all."""
+        needles = self._literals()
+        return [self._blanked(text, needles) for text in texts]
+
+    def _blanked(self, text: str, needles: tuple[tuple[str, bytes], ...]) -> str:
+        for needle, _ in needles:
             text = text.replace(needle, BLANK)
         if "=" in text and self._parameters:
             text = self._in_text.sub(rf"\1={BLANK}", text)

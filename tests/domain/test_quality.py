@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.bars import BarSeries, empty_series
 from ingestion_server.domain.quality import (

@@ -37,7 +37,11 @@ CALLS = st.lists(
 def heard(facts: Facts, name: str, fault: Fault, reason: str, seconds: float) -> None:
     """Count a call of a caller, and the same of a vendor."""
     for by_name in (facts.rpcs, facts.providers):
-        by_name.setdefault(name, Counts()).hear(fault, reason, seconds)
+        counts = by_name.setdefault(name, Counts())
+        if fault is Fault.NOBODY:
+            counts.hear_answer(seconds)
+        else:
+            counts.hear_failure(fault, reason)
 
 
 def of_servers(calls: list[tuple], servers: int) -> list[Stretch]:
@@ -104,7 +108,7 @@ def test_what_comes_late_is_added_to_its_hour() -> None:
 def test_reasons_that_somebody_makes_up_are_bounded() -> None:
     counts = Counts()
     for number in range(1_000):
-        counts.hear(Fault.SERVER, f"REASON_{number}", None)
+        counts.hear_failure(Fault.SERVER, f"REASON_{number}")
 
     assert len(counts.failures) <= 65
     assert counts.promised == 1_000

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.interval import DAY_NS, MINUTE_NS, Interval
 from ingestion_server.domain.query import Span

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.errors import InvalidQueryError
 from ingestion_server.domain.interval import SECOND_NS, Interval

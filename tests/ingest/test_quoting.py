@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, nan
 
 import pytest
+from msgspec.structs import replace
 from typing_extensions import override
 
 from ingestion_server.domain.errors import (
@@ -312,7 +314,7 @@ async def test_a_price_that_cannot_be_true_is_no_answer(opened: Open) -> None:
 
 
 async def test_kinds_that_no_vendor_tells_say_who_lacks_what(opened: Open) -> None:
-    silent = replace(shop("silent"), quoting=None)
+    silent = dataclasses.replace(shop("silent"), quoting=None)
     market = await opened(shop("acme"), silent)
 
     index, share, wrong = await market.quotes("^GSPC", "A", "not one")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.bars import BarSeries
 from ingestion_server.domain.errors import NoDataUnexplainedError

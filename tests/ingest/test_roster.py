@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.errors import InvalidQueryError, StateUnavailableError
 from ingestion_server.domain.interval import SECOND_NS

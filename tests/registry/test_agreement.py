@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import isnan
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingestion_server.domain.bars import BarSeries, BarState, empty_series
 from ingestion_server.domain.query import AGREEMENT

@@ -8,10 +8,10 @@ monthly bar is its last trading day [R] and is mapped to the Monday or the first
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ingestion_server.domain.bars import BarSeries, ascending
 from ingestion_server.domain.errors import MalformedPayloadError, NoDataUnexplainedError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from ingestion_server.domain.actions import CorporateActions, dividend_factors
 from ingestion_server.domain.bars import BarSeries, Column, ascending

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfoNotFoundError
 
 import numpy as np
+from msgspec.structs import replace
 
 from ingestion_server.domain.bars import BarSeries, Column, ascending, empty_series
 from ingestion_server.domain.instrument import AssetClass, Instrument

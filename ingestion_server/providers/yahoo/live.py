@@ -8,10 +8,10 @@ belongs to is there without it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from ingestion_server.domain.adjustment import TradingHours
 from ingestion_server.domain.bars import BarSeries, Column, ascending

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from ingestion_server.domain.adjustment import Adjustment, TradingHours
 from ingestion_server.domain.bars import BarState
