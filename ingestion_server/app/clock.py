@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final, final
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def boot_id() -> str:
@@ -20,6 +20,11 @@ def boot_id() -> str:
         return ""
 
 
+def since_boot(clock: int | None) -> Callable[[], float]:
+    """Return what tells the seconds of a clock; of the usual one if there is none."""
+    return time.monotonic if clock is None else partial(time.clock_gettime, clock)
+
+
 @final
 class SystemClock:
     """Tell the machine's time; no frame of Python stands before the system's call."""
@@ -27,11 +32,7 @@ class SystemClock:
     now_ns = staticmethod(time.time_ns)
     # Not the usual monotonic clock of Linux: that stands still while a laptop sleeps,
     # and a vendor's day does not.
-    monotonic = staticmethod(
-        time.monotonic
-        if _BOOT_CLOCK is None
-        else partial(time.clock_gettime, _BOOT_CLOCK)
-    )
+    monotonic = staticmethod(since_boot(getattr(time, "CLOCK_BOOTTIME", None)))
 
     async def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""

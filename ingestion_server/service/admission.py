@@ -31,6 +31,7 @@ from ingestion_server.ports.tracing import (
     Tracer,
     enter,
     new_trace_number,
+    span,
     trace_id_of,
 )
 from ingestion_server.service.statuses import INTERNAL, internal, status_of
@@ -274,25 +275,41 @@ class Visit:
         """
         Return what is known already, with the request's id; None = come in and ask.
 
-        It takes no place, since nobody waits meanwhile. Whoever is recorded, or comes
-        while the server stops, comes in.
+        It takes no place, since nobody waits meanwhile. While the server stops, nothing
+        is known any more.
         """
         door = self._door
-        if self._span is not NO_SPAN or door.closed:
+        if door.closed:
             return None
         try:
-            answer = known(asked, self._request_id)
-        except Exception:  # noqa: BLE001 - met again inside, and told there
+            if self._span is NO_SPAN:
+                answer = known(asked, self._request_id)
+            else:
+                answer = self._recorded(known, asked)
+        except Exception:  # noqa: BLE001 - a defect of what is kept costs no answer
+            _log.exception("request %s met a defect of what is known", self._request_id)
             return None
         if answer is not None:
             door.started[self._rpc] += 1
-            seconds = door.monotonic() - self._came_seconds
-            door.tell_answered(self._rpc, seconds, "")
+            self._over(grpc.StatusCode.OK)
         return answer
 
-    async def __aenter__(self) -> str:
+    def _recorded(
+        self, known: Callable[[_Asked, str], _Answer | None], asked: _Asked
+    ) -> _Answer | None:
+        self._enter()
+        with span("cache look-up") as part:
+            answer = known(asked, self._request_id)
+            part.set("ingestion.layer", "answers")
+            part.set("ingestion.outcome", "miss" if answer is None else "hit")
+        return answer
+
+    def _enter(self) -> None:
         # The task is gRPC's, and of this call alone.
         enter(Here(self._request_id, self._named(), self._span))
+
+    async def __aenter__(self) -> str:
+        self._enter()
         self._door.started[self._rpc] += 1
         try:
             self._door.enter(self._places)
@@ -361,20 +378,20 @@ class Visit:
 
     def _over(self, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
         """Let those hear who listen that it is over."""
-        span = self._span
-        if span.is_recorded:
-            span.set("rpc.response.status_code", code.name)
+        recorded = self._span
+        if recorded is not NO_SPAN:
+            recorded.set("rpc.response.status_code", code.name)
             if code in _OURS:
-                span.fail(reason, message)
+                recorded.fail(reason, message)
             elif reason:
-                span.set("error.type", reason)
-            span.end()
+                recorded.set("error.type", reason)
+            recorded.end()
         seconds = self._door.monotonic() - self._came_seconds
         if code is grpc.StatusCode.OK:
             self._door.tell_answered(
                 self._rpc,
                 None if self._is_lasting else seconds,
-                self._trace_id if span.is_recorded else "",
+                "" if recorded is NO_SPAN else self._named(),
             )
         else:
             self._door.tell_failed(
@@ -385,7 +402,7 @@ class Visit:
                     code=code.name,
                     request_id=self._request_id,
                     trace_id=self._named(),
-                    is_sampled=span.is_recorded,
+                    is_sampled=recorded is not NO_SPAN,
                     reason=reason,
                     message=message,
                 )

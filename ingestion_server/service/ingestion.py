@@ -16,7 +16,6 @@ from ingestion_server.cache.replies import EncodedReplies
 from ingestion_server.domain.errors import IngestionError
 from ingestion_server.ingest.batch import fetch_all
 from ingestion_server.ingest.fetch import Fetcher
-from ingestion_server.ports.tracing import span
 from ingestion_server.service.admission import Context, Door
 from ingestion_server.service.deadlines import seconds_to_answer
 from ingestion_server.service.decoding import batch_of, query_of, request_of
@@ -75,12 +74,6 @@ class IngestionServicer:
             return answer
         async with visit as request_id:
             replies = self._replies
-            with span("cache look-up") as part:
-                answer = self._known(question, request_id)
-                part.set("ingestion.layer", "answers")
-                part.set("ingestion.outcome", "miss" if answer is None else "hit")
-            if answer is not None:
-                return answer
             generation = 0 if replies is None else replies.generation
             request = request_of(ingestion_service_pb2.FetchRequest, question)
             result = await self._fetcher.fetch(

@@ -116,7 +116,8 @@ class RpcCollector(Collector):
         )
         yield _of_places(
             "ingestion_rpc_in_flight_limit",
-            "Most RPCs that are let in at once; others are told CALLER_THROTTLED.",
+            "Most RPCs that are let in at once; others are told CALLER_THROTTLED, but "
+            "for a Fetch whose answer is known, which takes no place.",
             self._limits(),
         )
 

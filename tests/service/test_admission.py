@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from typing import Any, cast
 
 import pytest
@@ -10,7 +12,7 @@ from typing_extensions import override
 
 from ingestion_server.domain.errors import ServerStoppingError
 from ingestion_server.ports.hooks import OnRpc, RpcDetails
-from ingestion_server.ports.tracing import Span, here
+from ingestion_server.ports.tracing import Kind, Origin, Span, here
 from ingestion_server.service.admission import Context, Door, Visit
 
 
@@ -96,10 +98,12 @@ class Listener(OnRpc):
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.has_seconds: list[bool] = []
 
     @override
     def answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
         self.heard.append(f"OK {trace_id}".strip())
+        self.has_seconds.append(seconds is not None)
 
     @override
     def failed(self, details: RpcDetails) -> None:
@@ -123,15 +127,28 @@ class Recorded(Span):
 
     is_recorded = True
 
+    def __init__(self, names: Counter[str], name: str) -> None:
+        self._names = names
+        names[name] += 1
+
+    @override
+    def child(
+        self, name: str, kind: Kind = Kind.INTERNAL, link: Origin | None = None
+    ) -> Span:
+        return Recorded(self._names, name)
+
 
 class Recorder:
     """Record every trace."""
 
+    def __init__(self) -> None:
+        self.spans: Counter[str] = Counter()
+
     def takes(self, trace_number: int) -> bool:
         return trace_number > 0
 
-    def begin(self, *_: object, **__: object) -> Span:
-        return Recorded()
+    def begin(self, name: str, *_: object, **__: object) -> Span:
+        return Recorded(self.spans, name)
 
 
 def visit(door: Door) -> Visit:
@@ -198,22 +215,59 @@ async def test_while_the_server_stops_even_what_is_known_is_refused() -> None:
     assert visit(door).at_once(known, "yes") is None
 
 
-async def test_a_call_whose_trace_is_recorded_comes_in() -> None:
-    listener = Listener()
-    door = Door(1, hooks=[listener], tracer=Recorder())
+async def test_what_is_known_is_told_at_once_to_those_who_trace_as_well() -> None:
+    listener, recorder = Listener(), Recorder()
+    door = Door(0, hooks=[listener], tracer=recorder)
+
+    assert visit(door).at_once(known, "yes") == "yes!"
+
+    assert recorder.spans == {
+        "marketdata.ingestion.v1.IngestionService/Fetch": 1,
+        "cache look-up": 1,
+    }
+    (heard,) = listener.heard
+    assert re.fullmatch("OK [0-9a-f]{32}", heard)
+    assert here() is None
+
+
+async def test_what_is_looked_for_in_vain_is_looked_for_once() -> None:
+    listener, recorder = Listener(), Recorder()
+    door = Door(1, hooks=[listener], tracer=recorder)
     call = visit(door)
 
-    assert call.at_once(known, "yes") is None
+    assert call.at_once(known, "no") is None
     async with call:
         now = here()
 
     assert now is not None
-    assert len(now.trace_id) == 32
     assert listener.heard == [f"OK {now.trace_id}"]
+    assert recorder.spans["cache look-up"] == 1
 
 
-async def test_a_defect_of_what_is_known_is_met_inside_where_it_is_told() -> None:
+async def test_a_defect_of_what_is_known_costs_nobody_an_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def broken(asked: str, request_id: str) -> str | None:
-        raise ZeroDivisionError(asked + request_id)
+        raise ZeroDivisionError(asked, request_id)
 
-    assert visit(Door(1)).at_once(broken, "yes") is None
+    call = visit(Door(1))
+    assert call.at_once(broken, "yes") is None
+    async with call as request_id:
+        pass
+
+    assert caplog.messages == [f"request {request_id} met a defect of what is known"]
+
+
+async def test_how_long_it_took_is_told_of_those_that_end_by_themselves() -> None:
+    listener = Listener()
+    door = Door(1, hooks=[listener])
+    context = cast("Context", NoMetadata())
+    async with door.call(context, "IngestionService/Fetch"):
+        pass
+    visit(door).at_once(known, "yes")
+    async with door.watch(context, "JobService/WatchJob"):
+        pass
+    async with door.stream(context, "IngestionService/StreamQuotes"):
+        pass
+
+    assert listener.has_seconds == [True, True, False, False]

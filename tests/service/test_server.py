@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
 
@@ -17,7 +18,9 @@ from marketdata.ingestion.v1 import (
     quota_service_pb2_grpc,
 )
 
+from ingestion_server.cache.replies import EncodedReplies, Reply
 from ingestion_server.ingest.fetch import Fetcher
+from ingestion_server.ports.caching import CacheCounts
 from ingestion_server.service.admission import Door
 from ingestion_server.service.ingestion import IngestionServicer
 from ingestion_server.service.jobs import JobServicer
@@ -37,6 +40,10 @@ SERVICES = [
         "JobService",
     )
 ]
+
+
+BURST = 5_000
+"""More than gRPC by itself would let wait."""
 
 
 @pytest.fixture
@@ -143,6 +150,40 @@ async def test_a_call_costs_no_more_the_more_methods_are_served(
             await stub.ListQuotas(quota_service_pb2.ListQuotasRequest())
     await bound.server.stop(0)
 
-    # For the next call of whichever method: grpc.aio would wait for each in turn.
+    # Health, and all others together: grpc.aio would wait for each method in turn.
+    methods = len(health_pb2.DESCRIPTOR.services_by_name["Health"].methods)
     assert len(waited_for) > 3
-    assert set(waited_for) == {1}
+    assert set(waited_for) == {methods + 1}
+
+
+async def test_a_burst_is_answered_call_by_call_and_health_meanwhile(
+    door: Door, clock: ManualClock
+) -> None:
+    replies = EncodedReplies(1_000, clock, generation=lambda: 1, counts=CacheCounts())
+    replies.keep(b"", Reply(b"", ()), good_for_seconds=60.0, generation=1)
+    servicer = IngestionServicer(
+        cast("Fetcher", None), door, symbols_at_once=1, replies=replies
+    )
+    bound = bound_server([servicer], "127.0.0.1:0", None)
+    await bound.serving()
+    target = f"127.0.0.1:{bound.port}"
+    alone = (("grpc.use_local_subchannel_pool", 1),)
+    async with (
+        grpc.aio.insecure_channel(target) as channel,
+        grpc.aio.insecure_channel(target, options=alone) as other,
+    ):
+        fetch = channel.unary_unary("/marketdata.ingestion.v1.IngestionService/Fetch")
+        check = health_pb2_grpc.HealthStub(other).Check
+        await check(health_pb2.HealthCheckRequest())
+        calls = [fetch(b"", timeout=50) for _ in range(BURST)]
+        answered = asyncio.gather(*(call.code() for call in calls))
+        before = 0
+        while not answered.done():
+            reply = await check(health_pb2.HealthCheckRequest(), timeout=50)
+            assert reply.status == health_pb2.HealthCheckResponse.SERVING
+            before += 1
+        codes = Counter(await answered)
+    await bound.server.stop(0)
+
+    assert codes == {grpc.StatusCode.OK: BURST}
+    assert before > 1

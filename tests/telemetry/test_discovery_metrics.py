@@ -17,7 +17,6 @@ class Somewhere:
 
     where: str
     registered: bool = False
-    last_error: str = ""
     registrations: int = 0
     failures: dict[str, int] = field(default_factory=dict)
 
