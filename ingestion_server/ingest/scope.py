@@ -152,7 +152,7 @@ def _reach(query: BarQuery, sessions: Sessions | None, now_ns: int) -> int:
     """
     if query.interval.intraday or sessions is None:
         return now_ns + 1
-    opened = int(np.searchsorted(sessions.opens_ns, now_ns, side="right"))
+    opened = int(sessions.opens_ns.searchsorted(now_ns, side="right"))
     if not opened or now_ns >= sessions.covers_until_ns:
         return now_ns + 1
     day = sessions.labels_ns[opened - 1 : opened]

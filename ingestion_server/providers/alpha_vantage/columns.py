@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from math import nan
+from struct import Struct
 from typing import Final, Protocol
 
 import msgspec
@@ -86,18 +87,19 @@ def at_once(
         page = _page_decoder(member, fields, tuple(places.items())).decode(body)
     except UNREADABLE:
         return None
-    rows = page.rows.values()
-    # Not by the names of the columns: written out, it takes half the time.
+    rows = list(page.rows.values())
+    # Not by the names of the columns: written out, it takes half the time. And numpy
+    # takes twice as long as ``struct`` to look at each number.
+    pack = Struct(f"{len(rows)}d").pack
     columns = {
-        "open": [row.open for row in rows],
-        "high": [row.high for row in rows],
-        "low": [row.low for row in rows],
-        "close": [row.close for row in rows],
-        "volume": [row.volume for row in rows],
+        "open": pack(*[row.open for row in rows]),
+        "high": pack(*[row.high for row in rows]),
+        "low": pack(*[row.low for row in rows]),
+        "close": pack(*[row.close for row in rows]),
+        "volume": pack(*[row.volume for row in rows]),
     }
     return _series(
-        list(page.rows),
-        {name: np.fromiter(columns[name], np.float64, len(rows)) for name in places},
+        list(page.rows), {name: np.frombuffer(columns[name]) for name in places}
     )
 
 
