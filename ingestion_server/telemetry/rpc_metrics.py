@@ -135,8 +135,8 @@ class RpcCollector(Collector):
     def _of_durations(self) -> Metric:
         family = HistogramMetricFamily(
             "grpc_server_call_duration_seconds",
-            "How long RPCs took that end by themselves, from their coming to their "
-            "last byte; not those that last until their callers leave.",
+            "How long RPCs took that end by themselves, from when they were looked at "
+            "to their last byte; not those that last until their callers leave.",
             labels=("grpc_method", "grpc_status"),
         )
         for (rpc, code), histogram in self._meter.durations.items():

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -119,6 +120,19 @@ async def test_a_form_is_posted() -> None:
         await transport.send(request, timeout_seconds=5)
 
     assert bodies == [("POST", "application/x-www-form-urlencoded", "a=b+c")]
+
+
+async def test_an_aiohttp_that_does_not_tell_when_a_request_leaves_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "ingestion_server.transport.aiohttp_transport._Leaving.send",
+        aiohttp.ClientRequest.send,
+    )
+
+    async with facing(always(hello)) as (transport, _):
+        with pytest.raises(RuntimeError, match="when a request leaves"):
+            await transport.send(ask(), timeout_seconds=5)
 
 
 async def test_connections_are_kept_and_bounded() -> None:
