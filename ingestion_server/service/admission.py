@@ -18,7 +18,6 @@ import grpc.aio
 from google.rpc import status_pb2
 
 from ingestion_server.domain.errors import (
-    CallerThrottledError,
     IngestionError,
     ServerStoppingError,
 )
@@ -34,7 +33,15 @@ from ingestion_server.ports.tracing import (
     span,
     trace_id_of,
 )
-from ingestion_server.service.statuses import INTERNAL, internal, status_of
+from ingestion_server.service.listeners import Listeners
+from ingestion_server.service.places import Places
+from ingestion_server.service.statuses import (
+    FAULTS_OF_SERVERS,
+    INTERNAL,
+    code_of,
+    internal,
+    status_of,
+)
 from ingestion_server.service.trace_context import TRACEPARENT, TRACESTATE, caller_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -42,38 +49,14 @@ _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_RETRY_SECONDS: Final = 0.5
 _STOPPING: Final = "this server is stopping"
 _log: Final = logging.getLogger(__name__)
 _PROCESS: Final = uuid.uuid4().hex[:16]
 """Half of each request's id; the other half is its number."""
 _numbers: Final = itertools.count(1)
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-_DEAF: Final = "a listener to calls failed: %r"
 _HEADERS: Final = frozenset({TRACEPARENT, TRACESTATE, "x-request-id"})
 _PACKAGE: Final = "marketdata.ingestion.v1"
-_OURS: Final = frozenset(
-    {
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
-)
-"""What OpenTelemetry takes for a failure of the server, rather than of its caller."""
-
-
-class _Places:
-    """Count who is inside."""
-
-    __slots__ = ("doing", "most", "taken")
-
-    def __init__(self, most: int, doing: str) -> None:
-        self.most = most
-        self.doing = doing
-        self.taken = 0
 
 
 class Door:
@@ -101,12 +84,12 @@ class Door:
             monotonic: tells how long it took, in seconds.
 
         """
-        self._calls = _Places(most_calls, "calls are being answered")
-        self._watchers = _Places(most_watchers, "calls watch")
-        self._streams = _Places(most_streams, "streams are being served")
+        self._calls = Places(most_calls, "calls are being answered")
+        self._watchers = Places(most_watchers, "calls watch")
+        self._streams = Places(most_streams, "streams are being served")
         self._closed = asyncio.Event()
         self._left = asyncio.Event()
-        self._hooks = hooks
+        self.listeners = Listeners(hooks)
         self.tracer = tracer
         """Records the traces of calls that come from now on."""
         self.started: Counter[str] = Counter()
@@ -166,23 +149,7 @@ class Door:
         """Do what ``watch`` does for live data, which have places of their own."""
         return Visit(self, self._streams, context, rpc, is_lasting=True)
 
-    def tell_answered(self, rpc: str, seconds: float | None, trace_id: str) -> None:
-        """Let those hear who listen; a defect of theirs costs nobody an answer."""
-        for hook in self._hooks:
-            try:
-                hook.answered(rpc, seconds, trace_id)
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged
-                _log.exception(_DEAF, hook)
-
-    def tell_failed(self, details: RpcDetails) -> None:
-        """Do so of a call that was not answered."""
-        for hook in self._hooks:
-            try:
-                hook.failed(details)
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged
-                _log.exception(_DEAF, hook)
-
-    def enter(self, places: _Places) -> None:
+    def enter(self, places: Places) -> None:
         """
         Take a place.
 
@@ -193,15 +160,9 @@ class Door:
         """
         if self._closed.is_set():
             raise ServerStoppingError(_STOPPING)
-        if places.taken >= places.most:
-            raise CallerThrottledError(
-                f"{places.most} {places.doing}, which is the most",
-                limit=places.most,
-                retry_after_seconds=_RETRY_SECONDS,
-            )
-        places.taken += 1
+        places.take()
 
-    def leave(self, places: _Places) -> None:
+    def leave(self, places: Places) -> None:
         """Give a place back."""
         places.taken -= 1
         self._tell_if_left()
@@ -255,7 +216,7 @@ class Visit:
     def __init__(
         self,
         door: Door,
-        places: _Places,
+        places: Places,
         context: Context,
         rpc: str,
         *,
@@ -314,9 +275,7 @@ class Visit:
         try:
             self._door.enter(self._places)
         except IngestionError as error:
-            status = status_of(error)
-            self._over(_STATUS_CODES[status.code], error.reason, error.message)
-            await self._abort(status)
+            await self._fail(error)
         return self._request_id
 
     async def __aexit__(
@@ -329,9 +288,7 @@ class Visit:
         if error is None:
             self._over(grpc.StatusCode.OK)
         elif isinstance(error, IngestionError):
-            status = status_of(error)
-            self._over(_STATUS_CODES[status.code], error.reason, error.message)
-            await self._abort(status)
+            await self._fail(error)
         elif isinstance(error, Exception):
             _log.exception("request %s met a defect", self._request_id, exc_info=error)
             status = internal(self._request_id)
@@ -381,20 +338,20 @@ class Visit:
         recorded = self._span
         if recorded is not NO_SPAN:
             recorded.set("rpc.response.status_code", code.name)
-            if code in _OURS:
+            if code in FAULTS_OF_SERVERS:
                 recorded.fail(reason, message)
             elif reason:
                 recorded.set("error.type", reason)
             recorded.end()
         seconds = self._door.monotonic() - self._came_seconds
         if code is grpc.StatusCode.OK:
-            self._door.tell_answered(
+            self._door.listeners.answered(
                 self._rpc,
                 None if self._is_lasting else seconds,
                 "" if recorded is NO_SPAN else self._named(),
             )
         else:
-            self._door.tell_failed(
+            self._door.listeners.failed(
                 RpcDetails(
                     rpc=self._rpc,
                     is_lasting=self._is_lasting,
@@ -408,6 +365,10 @@ class Visit:
                 )
             )
         enter(None)
+
+    async def _fail(self, error: IngestionError) -> None:
+        self._over(code_of(error), error.reason, error.message)
+        await self._abort(status_of(error))
 
     async def _abort(self, status: status_pb2.Status) -> None:
         trailers = [

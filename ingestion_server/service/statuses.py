@@ -18,6 +18,17 @@ from ingestion_server.service.moments import duration
 DOMAIN: Final = "ingestion.marketdata"
 INTERNAL: Final = "INTERNAL"
 """The reason of a defect of ours."""
+FAULTS_OF_SERVERS: Final = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+"""What OpenTelemetry takes for a failure of the server, rather than of its caller."""
 _LONGEST_TEXT: Final = 1_000
 """Trailers larger than 8 kB are dropped by gRPC, and the details with them."""
 _LONGEST_FACT: Final = 300
